@@ -1,0 +1,127 @@
+"""The contract of a backend: declared capabilities and up to seven operators.
+
+A backend that computes the four unfused operators gets the three guided ones for nothing (kernel, then operator);
+a fused backend overrides them. Arguments have been checked before a backend sees them: shapes fit, devices agree,
+and the call lies within the declared capabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .adapting_kernel import AdaptingKernel
+from .calls import Call
+from .capabilities import Capabilities, Reason
+from .geometry import Window
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Backend:
+    """An implementation of pixel-adaptive convolution.
+
+    Subclasses set `name`, `summary` and `capabilities` and implement the operators that they declare. One instance
+    serves a process; it must not keep results between calls.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+
+    def unavailable_reasons(self) -> list[Reason]:
+        """Why this backend cannot run on this machine (package, compiler, device), each with the mend."""
+        return []
+
+    def not_supported_reasons(self, call: Call) -> list[str]:
+        """All reasons why this backend cannot compute the call; the declaration's, unless a subclass adds some."""
+        return self.capabilities.not_supported_reasons(call)
+
+    def registered_op(self, call: Call) -> tuple[Any, tuple[Any, ...], Mapping[str, Any]] | None:
+        """The `torch.library` op that serves the call, its arguments and keywords, for `opcheck`.
+
+        None where plain torch functions serve it.
+        """
+        del call
+        return None
+
+    def packernel2d(
+        self, guide: Tensor, mask: Tensor | None, *, window: Window, adapting: AdaptingKernel
+    ) -> tuple[Tensor, Tensor | None]:
+        """Adapting kernel (N, 1 or G, k_h, k_w, H', W') of a guide (N, G, H, W), and the output mask.
+
+        The output mask (bool, N, 1, H', W') is True where any tap of the window is valid; None without a mask.
+        """
+        raise NotImplementedError(f"{self.name} declares no packernel2d")
+
+    def pacconv2d(
+        self,
+        input: Tensor,
+        kernel: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        *,
+        window: Window,
+        shared_filters: bool,
+    ) -> Tensor:
+        """Convolution whose filter is scaled at each pixel by a given kernel."""
+        raise NotImplementedError(f"{self.name} declares no pacconv2d")
+
+    def pacconv_transpose2d(
+        self,
+        input: Tensor,
+        kernel: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        *,
+        window: Window,
+        shared_filters: bool,
+    ) -> Tensor:
+        """Transposed convolution whose filter is scaled at each output pixel by a given kernel."""
+        raise NotImplementedError(f"{self.name} declares no pacconv_transpose2d")
+
+    def pacpool2d(self, input: Tensor, kernel: Tensor, *, window: Window) -> Tensor:
+        """Sum over the window, scaled at each pixel by a given kernel."""
+        raise NotImplementedError(f"{self.name} declares no pacpool2d")
+
+    def guided_pacconv2d(
+        self,
+        input: Tensor,
+        guide: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        mask: Tensor | None,
+        *,
+        window: Window,
+        adapting: AdaptingKernel,
+        shared_filters: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        """`packernel2d` and `pacconv2d` in one; a fused backend never stores the kernel."""
+        kernel, output_mask = self.packernel2d(guide, mask, window=window, adapting=adapting)
+        output = self.pacconv2d(input, kernel, weight, bias, window=window, shared_filters=shared_filters)
+        return output, output_mask
+
+    def guided_pacconv_transpose2d(
+        self,
+        input: Tensor,
+        guide: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        mask: Tensor | None,
+        *,
+        window: Window,
+        adapting: AdaptingKernel,
+        shared_filters: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        """`packernel2d` and `pacconv_transpose2d` in one; a fused backend never stores the kernel."""
+        kernel, output_mask = self.packernel2d(guide, mask, window=window, adapting=adapting)
+        output = self.pacconv_transpose2d(input, kernel, weight, bias, window=window, shared_filters=shared_filters)
+        return output, output_mask
+
+    def guided_pacpool2d(
+        self, input: Tensor, guide: Tensor, mask: Tensor | None, *, window: Window, adapting: AdaptingKernel
+    ) -> tuple[Tensor, Tensor | None]:
+        """`packernel2d` and `pacpool2d` in one; a fused backend never stores the kernel."""
+        kernel, output_mask = self.packernel2d(guide, mask, window=window, adapting=adapting)
+        return self.pacpool2d(input, kernel, window=window), output_mask

@@ -1,0 +1,94 @@
+"""Which backends there are: the entry-point group `pacbench.backends`, and `module:Class` by hand."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
+from .backend import Backend
+from .capabilities import Reason
+from .errors import UnavailableError, UnknownNameError
+
+GROUP = "pacbench.backends"
+
+_requested: ContextVar[str | Backend | None] = ContextVar("pacbench_backend", default=None)
+
+
+class BrokenBackend(Backend):
+    """Stands for an entry point that could not be loaded, so that it is listed with its reason."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name  # type: ignore[misc]
+        self.summary = "an entry point that does not load"  # type: ignore[misc]
+        self._reason = reason
+
+    def unavailable_reasons(self) -> list[Reason]:
+        """The error that loading it raised."""
+        return [Reason(self._reason, "repair or uninstall the package that provides it")]
+
+
+@cache
+def _entry_points() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def list_backends() -> list[str]:
+    """Names of all registered backends, available here or not, in alphabetical order."""
+    return sorted(_entry_points())
+
+
+@cache
+def _load(name: str) -> Backend:
+    try:
+        if ":" in name:
+            module, _, attribute = name.partition(":")
+            candidate = getattr(importlib.import_module(module), attribute)
+        else:
+            candidate = _entry_points()[name].load()
+        if not (inspect.isclass(candidate) and issubclass(candidate, Backend)):
+            raise TypeError(f"got {candidate!r}, expected a subclass of pacbench.Backend")
+        return candidate()
+    except Exception as error:  # a stranger's plug-in may raise anything; it must not take the others down
+        return BrokenBackend(name, f"{type(error).__name__} while loading it: {error}")
+
+
+def get_backend(name: str | Backend) -> Backend:
+    """The backend of that name: a registered one, or a class given as ``package.module:Class``.
+
+    Raises:
+        UnknownNameError: nothing is registered under that name; lists the valid ones and the nearest match.
+        UnavailableError: ``module:Class`` cannot be loaded.
+    """
+    if isinstance(name, Backend):
+        return name
+    if ":" not in name and name not in _entry_points():
+        raise UnknownNameError("backend", name, list_backends())
+    backend = _load(name)
+    if ":" in name and isinstance(backend, BrokenBackend):
+        raise UnavailableError(f"backend {name}: {backend.unavailable_reasons()[0].text}")
+    return backend
+
+
+@contextmanager
+def use_backend(name: str | Backend) -> Iterator[Backend]:
+    """Serve every call inside the `with` block by this backend, unless a call names another.
+
+    Raises:
+        UnknownNameError: nothing is registered under that name.
+    """
+    backend = get_backend(name)
+    token = _requested.set(backend)
+    try:
+        yield backend
+    finally:
+        _requested.reset(token)
+
+
+def backend_in_use() -> str | Backend | None:
+    """The backend of the innermost `use_backend` block, or None."""
+    return _requested.get()
