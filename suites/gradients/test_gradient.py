@@ -1,0 +1,131 @@
+"""Derivatives: numerical ones in float64, and those of `unfold` in float64 for every other dtype."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.autograd import gradcheck, gradgradcheck
+
+from pacbench.backend import Backend
+from pacbench.capabilities import DIFFERENTIABLE
+
+from .cases import CASES, PLAIN, Case
+from .comparing import DTYPES, assert_agrees, device_of, dtype_or_skip, poisoned_allocations, require_gradients
+from .samples import Tensors, call, tensors
+
+DIFFERENTIATED = tuple(case for case in CASES if case.batch)
+BACKWARD_SMOKE = {"guided_pacconv2d-3x3-float32"}
+
+
+def _arguments(case: Case) -> list[str]:
+    return [name for name in tensors(case) if name in DIFFERENTIABLE]
+
+
+def _function(case: Case, given: Tensors, names: list[str], backend: Backend):  # type: ignore[no-untyped-def]
+    """The first output as a function of the named arguments."""
+
+    def function(*values: torch.Tensor) -> torch.Tensor:
+        return call(case, given | dict(zip(names, values, strict=True)), backend)[0]
+
+    return function
+
+
+def _checked(backend: Backend, case: Case, names: list[str]) -> None:
+    given = tensors(case, dtype_or_skip(backend, "float64"), device_of(backend))
+    values = [given[name].requires_grad_() for name in names]
+    with poisoned_allocations():
+        assert gradcheck(_function(case, given, names, backend), values, atol=1e-6, rtol=1e-4, nondet_tol=1e-10)
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("case", PLAIN, ids=lambda case: f"{case.id}-float64")
+def test_gradients(backend: Backend, case: Case) -> None:
+    """Of one everyday call of each operator, with respect to all its arguments at once."""
+    declared = [name for name in _arguments(case) if name in backend.capabilities.gradients]
+    if not declared:
+        pytest.skip(f"{backend.name} declares no gradient to any argument of {case.operator}")
+    _checked(backend, case, declared)
+
+
+@pytest.mark.parametrize(
+    ("case", "argument"),
+    [
+        pytest.param(case, argument, id=f"{case.id}-{argument}-float64")
+        for case in DIFFERENTIATED
+        for argument in _arguments(case)
+    ],
+)
+def test_gradient(backend: Backend, case: Case, argument: str) -> None:
+    """Of every call, with respect to each argument by itself."""
+    _checked(backend, case, [argument])
+
+
+@pytest.mark.parametrize(
+    ("case", "dtype_name"),
+    [
+        pytest.param(
+            case,
+            dtype,
+            id=f"{case.id}-{dtype}",
+            marks=[pytest.mark.smoke] if f"{case.id}-{dtype}" in BACKWARD_SMOKE else [],
+        )
+        for case in CASES
+        for dtype in DTYPES[1:]
+    ],
+)
+def test_backward(backend: Backend, case: Case, dtype_name: str) -> None:
+    """Gradients in each lower dtype agree with those of `unfold` in float64, which `test_gradient` judges."""
+    dtype = dtype_or_skip(backend, dtype_name)
+    given = tensors(case, dtype, device_of(backend))
+    names = require_gradients(given, backend)
+    exact = {name: tensor.detach().double() for name, tensor in given.items()}
+    for name in names:
+        exact[name].requires_grad_()
+    with poisoned_allocations():
+        output = call(case, given, backend)[0]
+        weights = torch.randn(output.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        weights = weights.to(output)
+        gradients = torch.autograd.grad(output, [given[name] for name in names], weights)
+    wanted = torch.autograd.grad(call(case, exact, "unfold")[0], [exact[name] for name in names], weights.double())
+    tolerance = backend.capabilities.tolerance(dtype_name, "backward")
+    for name, gradient, want in zip(names, gradients, wanted, strict=True):
+        assert gradient.dtype == dtype, f"gradient to {name}: got {gradient.dtype}, expected {dtype}"
+        assert_agrees(gradient, want, tolerance, f"{backend.name} {case.id} gradient to {name}")
+
+
+@pytest.mark.parametrize("case", PLAIN, ids=lambda case: f"{case.id}-float64")
+def test_second_derivative(backend: Backend, case: Case) -> None:
+    """A second derivative is right, or a clear error; it is right where the backend declares it."""
+    given = tensors(case, dtype_or_skip(backend, "float64"), device_of(backend))
+    names = [name for name in _arguments(case) if name in backend.capabilities.gradients]
+    function = _function(case, given, names, backend)
+    values = [given[name].requires_grad_() for name in names]
+    order = backend.capabilities.derivative_order
+    if order is None or order > 1:
+        assert gradgradcheck(function, values, atol=1e-6, rtol=1e-4, fast_mode=True, nondet_tol=1e-10)
+        return
+
+    def twice() -> None:
+        first = torch.autograd.grad(function(*values).square().sum(), values, create_graph=True)
+        torch.autograd.grad([gradient.square().sum() for gradient in first], values)
+
+    with pytest.raises((RuntimeError, NotImplementedError)) as raised:
+        twice()
+    assert str(raised.value), "got an error without a message, expected one that says why"
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in DIFFERENTIATED if case.kernel_type != "gaussian" or case.smooth_kernel_type != "none"],
+    ids=lambda case: f"{case.id}-float64",
+)
+def test_second_derivative_of_kernel_form(backend: Backend, case: Case) -> None:
+    """Of every form of the adapting kernel, where the backend declares second derivatives."""
+    order = backend.capabilities.derivative_order
+    if order is not None and order < 2:
+        pytest.skip(f"{backend.name} declares derivatives up to order {order}")
+    given = tensors(case, dtype_or_skip(backend, "float64"), device_of(backend))
+    names = require_gradients(given, backend)
+    function = _function(case, given, names, backend)
+    values = [given[name] for name in names]
+    assert gradgradcheck(function, values, atol=1e-5, rtol=1e-3, fast_mode=True, nondet_tol=1e-10)

@@ -1,0 +1,124 @@
+"""What a backend must leave alone, must not keep, and must pass on."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pacbench.backend import Backend
+
+from .cases import BY_ID, PLAIN, Case
+from .comparing import assert_agrees, device_of, dtype_or_skip, require_gradients
+from .samples import call, tensors
+
+each_operator = pytest.mark.parametrize("case", PLAIN, ids=lambda case: case.id)
+
+
+def _smoke(*ids: str) -> pytest.MarkDecorator:
+    """All operators, those named being part of the smoke subset."""
+    return pytest.mark.parametrize(
+        "case",
+        [pytest.param(case, id=case.id, marks=[pytest.mark.smoke] if case.id in ids else []) for case in PLAIN],
+    )
+
+
+@_smoke("guided_pacconv2d-3x3", "pacpool2d-3x3")
+def test_inputs_are_untouched(backend: Backend, case: Case) -> None:
+    """Neither forward nor backward writes into an argument, nor bumps its version."""
+    given = tensors(case, dtype_or_skip(backend, backend.capabilities.dtypes[0]), device_of(backend))
+    before = {name: tensor.clone() for name, tensor in given.items()}
+    names = require_gradients(given, backend)
+    versions = {name: tensor._version for name, tensor in given.items()}
+    output = call(case, given, backend)[0]
+    if names:
+        weights = torch.ones_like(output)
+        torch.autograd.grad(output, [given[name] for name in names], weights)
+        assert torch.equal(weights, torch.ones_like(output)), "the incoming gradient was modified"
+    for name, tensor in given.items():
+        assert torch.equal(tensor, before[name]), f"{case.operator}: {name} was modified"
+        assert tensor._version == versions[name], f"{case.operator}: {name} was written in place"
+
+
+@_smoke("pacconv2d-3x3", "guided_pacconv_transpose2d-3x3-stride2")
+def test_results_are_fresh(backend: Backend, case: Case) -> None:
+    """A call answers for the values it is given now, also after the same tensors were overwritten in place."""
+    dtype_name = backend.capabilities.dtypes[0]
+    dtype, device = dtype_or_skip(backend, dtype_name), device_of(backend)
+    given, other = tensors(case, dtype, device), tensors(case, dtype, device, seed=1)
+    first = call(case, given, backend)[0]
+    kept = first.clone()
+    second = call(case, other, backend)[0]
+    assert torch.equal(first, kept), f"{case.operator}: a later call overwrote an earlier result"
+    for name, tensor in given.items():
+        tensor.copy_(other[name])
+    assert_agrees(
+        call(case, given, backend)[0],
+        second.double(),
+        backend.capabilities.tolerance(dtype_name, "forward"),
+        f"{backend.name} {case.id} after its arguments were overwritten",
+    )
+
+
+@_smoke("guided_pacconv2d-3x3")
+def test_determinism(backend: Backend, case: Case) -> None:
+    """The same call gives the same bits, forward and backward, where the backend declares so."""
+    if not backend.capabilities.deterministic:
+        pytest.skip(f"{backend.name} declares that it is not deterministic")
+    given = tensors(case, dtype_or_skip(backend, backend.capabilities.dtypes[-1]), device_of(backend))
+    names = require_gradients(given, backend)
+
+    def results() -> list[torch.Tensor]:
+        output = call(case, given, backend)[0]
+        if not names:
+            return [output]
+        return [output, *torch.autograd.grad(output.square().sum(), [given[name] for name in names])]
+
+    first = results()
+    for _ in range(4):
+        for name, once, again in zip(["output", *names], first, results(), strict=False):
+            assert torch.equal(once, again), f"{case.operator}: {name} differs between two identical calls"
+
+
+@each_operator
+@pytest.mark.parametrize("value", [float("nan"), float("inf")], ids=["nan", "inf"])
+def test_non_finite_values_reach_what_they_reach_in_unfold(backend: Backend, case: Case, value: float) -> None:
+    """A NaN or Inf in input, guide or kernel reaches exactly the outputs that it reaches in `unfold`."""
+    dtype_name = backend.capabilities.dtypes[0]
+    for name in ("input", "guide", "kernel"):
+        given = tensors(case, dtype_or_skip(backend, dtype_name), device_of(backend))
+        if name not in given:
+            continue
+        given[name].flatten()[given[name].numel() // 3] = value
+        tolerance = backend.capabilities.tolerance(dtype_name, "forward")
+        output, want = call(case, given, backend)[0], call(case, given, "unfold")[0]
+        reached = torch.isfinite(output) == torch.isfinite(want)
+        assert bool(reached.all()), f"{case.operator}: {value} in {name} reached {int((~reached).sum())} other values"
+        assert not bool(torch.isfinite(want).all()) or name != "input", "the sample reaches nothing"
+        finite = torch.isfinite(want)
+        assert_agrees(output[finite], want[finite].double(), tolerance, f"{case.id} beside {value} in {name}")
+
+
+@each_operator
+def test_batch_items_are_independent(backend: Backend, case: Case) -> None:
+    """A batch gives what its items give one by one."""
+    dtype_name = backend.capabilities.dtypes[0]
+    given = tensors(case, dtype_or_skip(backend, dtype_name), device_of(backend))
+    whole = call(case, given, backend)[0]
+    shared = {"weight", "bias", "smooth_kernel", "inv_alpha", "inv_lambda"}
+    for n in range(case.batch):
+        item = {name: tensor if name in shared else tensor[n : n + 1] for name, tensor in given.items()}
+        tolerance = backend.capabilities.tolerance(dtype_name, "forward")
+        assert_agrees(call(case, item, backend)[0], whole[n : n + 1].double(), tolerance, f"{case.id} item {n}")
+
+
+def test_second_backward_through_a_freed_graph_is_an_error(backend: Backend) -> None:
+    """As for every torch operator: no stale gradient."""
+    case = BY_ID["guided_pacconv2d-3x3"]
+    given = tensors(case, dtype_or_skip(backend, backend.capabilities.dtypes[0]), device_of(backend))
+    names = require_gradients(given, backend)
+    if not names:
+        pytest.skip(f"{backend.name} declares no gradients")
+    total, values = call(case, given, backend)[0].sum(), [given[name] for name in names]
+    torch.autograd.grad(total, values)
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        torch.autograd.grad(total, values)
