@@ -132,8 +132,8 @@ def _kernel(case: Case, given: dict[str, Array]) -> tuple[Array, Array | None]:
     if case.normalize_kernel:
         norm = kernel.sum((2, 3), keepdims=True)
     else:
-        share: Array = _ratio(valid.sum((1, 2)), np.broadcast_to(inside.sum((0, 1)), (case.batch, height, width)))
-        norm = share[:, None, None, None]
+        valid_share: Array = _ratio(valid.sum((1, 2)), np.broadcast_to(inside.sum((0, 1)), (case.batch, height, width)))
+        norm = valid_share[:, None, None, None]
     normalised = _ratio(kernel, np.broadcast_to(norm, kernel.shape))
     return normalised, None if mask is None else (valid != 0).any((1, 2))[:, None].astype(np.float64)
 
