@@ -1,0 +1,123 @@
+"""Plots as picture files, drawn by matplotlib without any display or global state."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import TYPE_CHECKING, Any, Literal
+
+from .escaping import one_line
+from .figures import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+_INK = "#33383d"
+_RULE = "#d9dcdf"
+_LARGEST_HEIGHT = 120.0
+_FEW_DECADES = 2.5
+MARKERS = "os^DvPX*<>"
+
+
+def draw(figure: Figure, file_format: Literal["png", "svg"] = "png") -> bytes:
+    """The figure as the bytes of a PNG (150 dpi) or SVG file."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
+    rows = len(figure.labels) * 0.34 if figure.kind == "dots" else 0.0
+    canvas = Canvas(figsize=(9.0, min(_LARGEST_HEIGHT, max(4.2, 1.4 + rows))), layout="constrained")
+    FigureCanvasAgg(canvas)
+    axes = canvas.add_subplot()
+    if figure.kind == "scatter":
+        _scatter(axes, figure)
+    else:
+        _dots(axes, figure)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(_milliseconds)
+    axes.xaxis.set_minor_formatter(_milliseconds if figure.decades < _FEW_DECADES else "")
+    axes.tick_params(which="both", colors=_INK, labelsize=9)
+    axes.set_axisbelow(True)
+    axes.grid(visible=True, color=_RULE, linewidth=0.7)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(_RULE)
+    _words(axes.set_title(_label(figure.title), loc="left", color=_INK, fontsize=12))
+    _words(axes.set_xlabel(_label(figure.x_title), color=_INK))
+    _words(axes.set_ylabel(_label(figure.y_title), color=_INK))
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        canvas.savefig(buffer, format=file_format, dpi=150)
+    return buffer.getvalue()
+
+
+def _scatter(axes: Axes, figure: Figure) -> None:
+    for point in figure.points:
+        shape = MARKERS[figure.labels.index(point.label) % len(MARKERS)]
+        axes.scatter(point.x, point.y or 0.0, s=64, marker=shape, color=figure.colour(point.series), linewidths=0)
+    axes.margins(x=0.08, y=0.1)
+    for name, height in figure.levels:
+        axes.axhline(height, color=_INK, linewidth=0.9, linestyle=(0, (4, 4)))
+        note = axes.annotate(
+            _label(name),
+            (0.0, height),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 3),
+            textcoords="offset points",
+            fontsize=9,
+            color=_INK,
+        )
+        _words(note)
+    handles = [_handle(name, "o", figure.colour(name)) for name in figure.series] if len(figure.series) > 1 else []
+    handles += [
+        _handle(name, MARKERS[place % len(MARKERS)], _INK if handles else figure.colour(figure.series[0]))
+        for place, name in enumerate(figure.labels)
+    ]
+    _legend(axes, handles)
+
+
+def _dots(axes: Axes, figure: Figure) -> None:
+    labels = figure.labels
+    for place, label in enumerate(labels):
+        values = [point.x for point in figure.points if point.label == label]
+        axes.plot([min(values), max(values)], [place, place], color=_RULE, linewidth=2.5, zorder=1)
+    for name in figure.series:
+        points = figure.of(name)
+        places = [labels.index(point.label) for point in points]
+        axes.scatter([point.x for point in points], places, s=52, color=figure.colour(name), linewidths=0, zorder=2)
+    axes.set_yticks(range(len(labels)))
+    for text in axes.set_yticklabels([_label(label) for label in labels]):
+        _words(text)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.margins(x=0.08)
+    _legend(axes, [_handle(name, "o", figure.colour(name)) for name in figure.series])
+
+
+def _handle(name: str, marker: str, colour: str) -> Line2D:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], linestyle="", marker=marker, color=colour, markeredgewidth=0, label=_label(name))
+
+
+def _legend(axes: Axes, handles: list[Line2D]) -> None:
+    legend = axes.legend(
+        handles=handles, frameon=False, fontsize=9, labelcolor=_INK, loc="upper left", bbox_to_anchor=(1.01, 1.0)
+    )
+    for text in legend.get_texts():
+        _words(text)
+
+
+def _milliseconds(value: float, _: object) -> str:
+    leading = f"{value:e}"[0]
+    return f"{value:g}" if leading in "125" else ""
+
+
+def _label(text: str) -> str:
+    """A label as matplotlib takes it: a name that starts with an underscore would be left out of the legend."""
+    line = one_line(text, 60)
+    return f" {line}" if line.startswith("_") else line
+
+
+def _words(text: Any) -> None:
+    """Read the text as words: a `$` in it starts no formula."""
+    text.set_parse_math(False)
