@@ -1,0 +1,1 @@
+"""What is measured beside time: memory, the machine's own limits, and the environment."""

@@ -1,0 +1,210 @@
+"""What a run writes down: one schema-checked JSON line for each thing that happened.
+
+The files are the truth of a run. `pacbench.frame` reads them into one tidy table, and everything that is
+told (Markdown, CSV, HTML, the terminal) is made from that table.
+
+A run folder holds
+
+- ``run.json``: one :class:`RunSettings`,
+- ``environment.json``: one :class:`Environment`,
+- ``records/<job>.jsonl``: for each job (one subprocess: suite x backend x round) the :class:`Collected` line
+  with every case that the job set out to run, then one :class:`CaseRecord` per case as it ends,
+- ``jobs.jsonl``: one :class:`JobRecord` per job, written by the coordinator when the job's process has ended,
+- ``panels/*.png``: example pictures that records point at.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+SCHEMA: Literal[1] = 1
+
+Outcome = Literal["passed", "failed", "skipped", "error"]
+JobOutcome = Literal["completed", "crashed", "timeout", "interrupted", "withheld"]
+
+
+class _Line(BaseModel):
+    """Unknown fields are refused: a file that does not fit the schema is reported, never half read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
+
+    schema_version: Literal[1] = SCHEMA
+
+
+class RunSettings(_Line):
+    """What was asked of a run, so that it can be resumed and told."""
+
+    kind: Literal["run"] = "run"
+    suites: list[str]
+    backends: list[str]
+    methods: list[str] | None = None
+    profile: str
+    rounds: int = Field(ge=1)
+    data_root: str | None = None
+    cases: str | None = None
+    timeout_s: float | None = None
+    command: str
+    started: str
+
+
+class Environment(_Line):
+    """Where a run was made: everything that a reader needs to judge its numbers."""
+
+    kind: Literal["environment"] = "environment"
+    pacbench: str
+    package_hash: str
+    python: str
+    platform: str
+    processor: str
+    cores: int
+    memory_bytes: int
+    threads: int
+    torch: str
+    cpu_capability: str
+    gpu: list[str] = []
+    allocator: str
+    packages: dict[str, str] = {}
+    fma_peak_gflops: float | None = None
+    fma_peak_reason: str | None = None
+    copy_bandwidth_gbs: float | None = None
+
+
+class Collected(_Line):
+    """The cases that a job set out to run; a case without a record afterwards was lost, and is shown so."""
+
+    kind: Literal["collected"] = "collected"
+    job: str
+    suite: str
+    backend: str
+    round: int
+    cases: list[str]
+
+
+class CaseRecord(_Line):
+    """One case, ended: its outcome, and whatever it measured."""
+
+    kind: Literal["case"] = "case"
+    job: str
+    suite: str
+    case: str
+    backend: str
+    round: int
+    outcome: Outcome
+    reason: str | None = None
+    gate: bool = False
+    method: str | None = None
+    operator: str | None = None
+    direction: str | None = None
+    dataset: str | None = None
+    device: str | None = None
+    dtype: str | None = None
+    shapes: dict[str, list[int]] = {}
+    samples_s: list[float] = []
+    flops: float | None = None
+    bytes: float | None = None
+    peak_memory_bytes: int | None = None
+    metrics: dict[str, float] = {}
+    per_item: dict[str, dict[str, float]] = {}
+    parameters: dict[str, float] = {}
+    notes: list[str] = []
+    panel: str | None = None
+    duration_s: float = 0.0
+
+
+class JobRecord(_Line):
+    """One subprocess, ended: how, and its last words when it did not end by itself."""
+
+    kind: Literal["job"] = "job"
+    job: str
+    key: str
+    suite: str
+    backend: str
+    round: int
+    outcome: JobOutcome
+    reason: str | None = None
+    exit_code: int | None = None
+    duration_s: float = 0.0
+
+
+Line = Annotated[RunSettings | Environment | Collected | CaseRecord | JobRecord, Field(discriminator="kind")]
+_LINE: TypeAdapter[Line] = TypeAdapter(Line)
+_Record = TypeVar("_Record", bound=_Line)
+
+
+class RecordError(ValueError):
+    """A result file that cannot be read; the message names the file and the line."""
+
+
+def append(path: Path, line: Line) -> None:
+    """Append one line to a JSON-lines file and flush it, so that a crash loses nothing already written.
+
+    A half-written last line, left by a process that was killed, is cut off first.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+") as file:
+        size = file.tell()
+        if size:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(line.model_dump_json().encode() + b"\n")
+
+
+def write_one(path: Path, line: Line) -> None:
+    """Write a file of one record (``run.json``, ``environment.json``): whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    half.write_text(line.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    half.replace(path)
+
+
+def read_one(path: Path, kind: type[_Record]) -> _Record:
+    """Read a file of one record.
+
+    Raises:
+        RecordError: the file cannot be read or does not fit the schema; the message names it.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except ValidationError as error:
+        raise RecordError(
+            f"{path}: got {_misfit(error)}, expected one {kind.__name__} record of version {SCHEMA}"
+        ) from error
+
+
+def read_lines(path: Path) -> list[Line]:
+    """Read a JSON-lines file.
+
+    A last line without its newline is one that a killed process was still writing: it is left out, as if
+    its case had never ended.
+
+    Raises:
+        RecordError: the file cannot be read, or a line does not fit the schema; the message names both.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path}: cannot be read ({error})") from error
+    complete = text if text.endswith("\n") or not text else text[: text.rfind("\n") + 1]
+    lines: list[Line] = []
+    for number, line in enumerate(complete.removesuffix("\n").split("\n") if complete else [], start=1):
+        try:
+            lines.append(_LINE.validate_json(line))
+        except ValidationError as error:
+            raise RecordError(
+                f"{path}, line {number}: got {_misfit(error)}, expected a pacbench record of version {SCHEMA}"
+            ) from error
+    return lines
+
+
+def _misfit(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where or 'a line'} that does not fit the schema ({first['msg']})"

@@ -1,0 +1,77 @@
+"""Peak memory: what a call allocates beyond what was held, kept or freed again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pacbench.measuring import peak_memory as module
+from pacbench.measuring.peak_memory import peak_memory
+
+SIZE = 200 * 10**6
+
+
+def kept() -> np.ndarray:
+    return np.ones(SIZE, dtype=np.uint8)
+
+
+def freed() -> int:
+    return int(np.ones(SIZE, dtype=np.uint8)[-1])
+
+
+def freed_and_smaller() -> np.ndarray:
+    return np.ones(SIZE, dtype=np.uint8)[: SIZE // 2].copy()
+
+
+@pytest.mark.parametrize(("call", "expected"), [(kept, 1.0), (freed, 1.0), (freed_and_smaller, 1.5)])
+def test_what_a_call_allocates_is_seen(call, expected: float):
+    result, peak = peak_memory(call, "cpu")
+    assert result is not None
+    assert peak == pytest.approx(expected * SIZE, rel=0.1)
+
+
+def test_what_was_held_before_does_not_count():
+    held = kept()
+    result, peak = peak_memory(lambda: int(held.sum()), "cpu")
+    assert result == SIZE
+    assert peak < 0.1 * SIZE
+
+
+def test_an_earlier_peak_does_not_count():
+    freed()
+    _, peak = peak_memory(lambda: None, "cpu")
+    assert peak < 0.1 * SIZE
+
+
+def test_where_the_kernel_does_not_count_a_thread_samples(monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object) -> int:
+        raise PermissionError("/proc/self/clear_refs")
+
+    def busy() -> None:
+        data = np.ones(SIZE, dtype=np.uint8)
+        for _ in range(20):
+            data += 1
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    _, peak = peak_memory(busy, "cpu")
+    assert peak == pytest.approx(SIZE, rel=0.1)
+
+
+def test_an_error_of_the_call_is_passed_on():
+    def fail() -> None:
+        raise OSError("no such file")
+
+    calls = []
+    with pytest.raises(OSError, match="no such file"):
+        peak_memory(lambda: (calls.append(1), fail()), "cpu")
+    assert calls == [1]
+
+
+def test_it_needs_no_torch():
+    code = f"import sys, {module.__name__} as m; m.peak_memory(lambda: 1); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
