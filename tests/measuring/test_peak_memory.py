@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -69,6 +70,29 @@ def test_an_error_of_the_call_is_passed_on():
     with pytest.raises(OSError, match="no such file"):
         peak_memory(lambda: (calls.append(1), fail()), "cpu")
     assert calls == [1]
+
+
+def test_on_cuda_torch_counts_after_the_work_has_ended(monkeypatch: pytest.MonkeyPatch):
+    """With a stand-in for torch, since machines without a GPU run this too."""
+    said: list[str] = []
+    allocated = {"now": 100, "most": 100}
+
+    def call() -> str:
+        said.append("call")
+        allocated["most"] = 350
+        return "result"
+
+    cuda = SimpleNamespace(
+        is_available=lambda: True,
+        is_initialized=lambda: True,
+        synchronize=lambda: said.append("synchronize"),
+        reset_peak_memory_stats=lambda: said.append("reset"),
+        memory_allocated=lambda: allocated["now"],
+        max_memory_allocated=lambda: allocated["most"],
+    )
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    assert peak_memory(call) == ("result", 250)
+    assert said == ["synchronize", "reset", "call", "synchronize"]
 
 
 def test_it_needs_no_torch():

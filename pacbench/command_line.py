@@ -1,0 +1,234 @@
+"""The command line: `pacbench backends | verify | bench | run | report | doctor`.
+
+Exit codes: 0 all is well; 1 a gate is red, a row failed, or something cannot be read or written; 2 wrong use;
+130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import __version__
+from .commands import checks
+from .errors import UnavailableError, UnknownNameError
+from .records import RecordError
+from .running.exit_code import INTERRUPTED
+from .running.probes import RunError
+from .running.suite_names import OPERATOR_SUITE, list_suites, workloads
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Backends = Annotated[
+    list[str] | None,
+    typer.Option("--backend", "-b", metavar="A[,B]", help="Registered names or module:Class; unfold if not given."),
+]
+Methods = Annotated[
+    list[str] | None, typer.Option("--methods", metavar="A[,B]", help="Only these methods; all if not given.")
+]
+Profile = Annotated[str, typer.Option(metavar="NAME", help="How much to measure: quick, standard or full.")]
+Output = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder to write to; ./pacbench-runs/<time> if not given.")
+]
+Rounds = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Rounds, each a process; if not given, the profile's number.")
+]
+Timeout = Annotated[float, typer.Option(min=1, metavar="S", help="Seconds that one job may take.")]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", envvar="PACBENCH_DATA", help="Folder of real data sets; embedded if not given."),
+]
+
+
+@app.callback(invoke_without_command=True)
+def _pacbench(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
+    """Ask every implementation of pixel-adaptive convolution: are you right, and how fast are you?"""
+    if version:
+        typer.echo(f"pacbench {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        raise checks.WrongUse(f"got no command, expected one of {', '.join(_commands(context.command))}")
+
+
+@app.command("backends", epilog="Example: pacbench backends")
+def _backends() -> int:
+    """List the backends: what each can do, whether it can run here, and if not, what would mend it."""
+    from .commands.backends import list_all
+
+    return list_all()
+
+
+@app.command("verify", epilog="Example: pacbench verify --backend unfold --junit gate.xml")
+def _verify(
+    backend: Backends = None,
+    smoke: Annotated[bool, typer.Option("--smoke", help="Only the named subset that every run begins with.")] = False,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a JUnit file, one per backend.")] = None,
+    output: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the records and logs here.")] = None,
+    timeout: Timeout = 3600,
+) -> int:
+    """Run the correctness gate of each backend; exit 1 if one is red."""
+    from .commands.verify import verify
+
+    backends = checks.known_backends(backend)
+    folder = checks.new_run_folder(output) if output is not None else None
+    return verify(backends, full=not smoke, junit=junit, output=folder, timeout_s=timeout)
+
+
+@app.command("bench", epilog="Example: pacbench bench --backend unfold --reference conv2d --profile quick")
+def _bench(
+    backend: Backends = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(metavar="A[,B]", help="Plain torch operators to compare with; all if not given."),
+    ] = None,
+    methods: Methods = None,
+    cases: Annotated[
+        list[str] | None, typer.Option(metavar="A[,B]", help="Only cases whose name holds one of these.")
+    ] = None,
+    profile: Profile = "standard",
+    output: Output = None,
+    rounds: Rounds = None,
+    timeout: Timeout = 1800,
+) -> int:
+    """Time single operators: ratios, GFLOP/s, % of the measured FMA peak, peak memory."""
+    from .commands import run
+
+    checks.known_suites([OPERATOR_SUITE], [], list_suites())
+    backends = checks.known_backends(backend)
+    checks.known_profile(profile)
+    expression = checks.case_expression(cases)
+    folder = checks.new_run_folder(output)
+    wanted = run.operator_methods(backends[0], checks.names(methods), checks.names(reference))
+    settings = run.new_settings(
+        [OPERATOR_SUITE], backends, methods=wanted, profile=profile, rounds=rounds, data_root=None,
+        timeout_s=timeout, cases=expression,
+    )  # fmt: skip
+    return run.start(folder, settings)
+
+
+@app.command("run", epilog="Example: pacbench run crf --backend unfold --profile quick --output my-run")
+def _run(
+    context: typer.Context,
+    suites: Annotated[list[str] | None, typer.Argument(metavar="SUITE", help="Workloads; all if not given.")] = None,
+    backend: Backends = None,
+    methods: Methods = None,
+    profile: Profile = "standard",
+    data_root: DataRoot = None,
+    output: Output = None,
+    rounds: Rounds = None,
+    timeout: Timeout = 1800,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Take this run up again, under its own settings.")
+    ] = None,
+) -> int:
+    """Run workloads against backends, each gate first, then print the tables and write the report."""
+    from .commands import run
+
+    if resume is not None:
+        _refuse_others(context, besides="resume")
+        return run.resume(resume)
+    chosen = checks.known_suites(suites, workloads(), [name for name in list_suites() if name != "gradients"])
+    settings = run.new_settings(
+        chosen, checks.known_backends(backend), methods=checks.names(methods), profile=checks.known_profile(profile),
+        rounds=rounds, data_root=checks.existing_folder(data_root, "data root"), timeout_s=timeout,
+    )  # fmt: skip
+    return run.start(checks.new_run_folder(output), settings)
+
+
+@app.command("report", epilog="Example: pacbench report my-run --output my-report")
+def _report(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+    output: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder to write to; RUN/report.")] = None,
+) -> int:
+    """Print a run's tables and write its report: Markdown, CSV and a self-contained HTML page."""
+    from .commands.report import report
+
+    return report(folder, output)
+
+
+@app.command("doctor", epilog="Example: pacbench doctor --data-root my-data")
+def _doctor(data_root: DataRoot = None) -> int:
+    """Describe this machine: versions, measured peak, what is missing and how to get it, data found."""
+    from .commands.doctor import doctor
+
+    return doctor(checks.existing_folder(data_root, "data root"))
+
+
+def _refuse_others(context: typer.Context, besides: str) -> None:
+    given = [
+        name
+        for name, value in context.params.items()
+        if value and name != besides and context.get_parameter_source(name).name == "COMMANDLINE"  # type: ignore[union-attr]
+    ]
+    if given:
+        raise checks.WrongUse(
+            f"--{besides} takes the settings of the run it resumes: leave out {', '.join(sorted(given))}"
+        )
+
+
+def _commands(command: Any) -> list[str]:
+    return list(getattr(command, "commands", {}))
+
+
+def main() -> None:
+    """Entry point: runs the command line and exits; errors are one line, without a traceback."""
+    try:
+        code = _exit_code()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader went away (`pacbench backends | head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)
+
+
+def _exit_code() -> int:
+    try:
+        return int(app(standalone_mode=False) or 0)
+    except (checks.WrongUse, UnknownNameError) as error:
+        return _complain(error, 2)
+    except (RunError, RecordError, UnavailableError) as error:
+        return _complain(error, 1)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except typer.Exit as error:
+        return error.exit_code
+    except Exception as error:  # what typer raises has moved between its releases, but keeps this method
+        if not hasattr(error, "format_message"):
+            raise
+        return _complain(_usage_message(error), 2)
+
+
+def _complain(error: object, code: int) -> int:
+    text = " ".join(str(error).split())
+    sys.stderr.write(f"pacbench: {text}\n")
+    return code
+
+
+def _usage_message(error: Any) -> str:
+    """One line: what is wrong, the valid names, the nearest match."""
+    message: str = error.format_message()
+    context = getattr(error, "ctx", None)
+    unknown = re.match(r"No such (command|option):? '?([^\s'.]+)", message)
+    if unknown is None or context is None:
+        return message
+    kind, name = unknown.groups()
+    if kind == "command":
+        valid = _commands(context.command)
+    else:
+        valid = sorted(option for parameter in context.command.params for option in parameter.opts if "-" in option)
+    near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"{kind}: got {name!r}, expected one of {', '.join(valid)}{hint}"

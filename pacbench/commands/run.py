@@ -1,0 +1,85 @@
+"""`pacbench run` and `pacbench bench`: jobs, then the report."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from pacbench.errors import UnknownNameError
+from pacbench.frame import Run
+from pacbench.records import RunSettings
+from pacbench.running.coordinator import Coordinator, resumed_settings
+from pacbench.running.probes import list_methods
+from pacbench.running.profiles import PROFILES
+from pacbench.running.suite_names import OPERATOR_SUITE
+
+from .checks import WrongUse, command_line
+from .report import write_report
+
+REFERENCE = "reference:"
+"""Methods of the suite `operators` that are plain torch operators are called `reference:NAME`."""
+
+
+def new_settings(
+    suites: list[str],
+    backends: list[str],
+    *,
+    methods: list[str] | None,
+    profile: str,
+    rounds: int | None,
+    data_root: Path | None,
+    timeout_s: float | None,
+    cases: str | None = None,
+) -> RunSettings:
+    """Settings of a new run; `rounds` None takes the profile's number."""
+    return RunSettings(
+        suites=suites,
+        backends=backends,
+        methods=methods or None,
+        profile=profile,
+        rounds=rounds or PROFILES[profile].rounds,
+        data_root=str(data_root) if data_root is not None else None,
+        cases=cases,
+        timeout_s=timeout_s,
+        command=command_line(),
+        started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    )
+
+
+def start(folder: Path, settings: RunSettings) -> int:
+    """Make a new run, then its report."""
+    return _finish(folder, *Coordinator(folder, settings, Console(stderr=True)).run())
+
+
+def resume(folder: Path) -> int:
+    """Take a run up again under its own settings, then write its report."""
+    if not (folder / "run.json").exists():
+        raise WrongUse(f"--resume: got {folder}, expected the folder of a run (it has no run.json)")
+    folder = folder.resolve()
+    settings = resumed_settings(folder)
+    return _finish(folder, *Coordinator(folder, settings, Console(stderr=True), resume=True).run())
+
+
+def operator_methods(backend: str, asked: list[str], references: list[str]) -> list[str] | None:
+    """Methods of the suite `operators`: those asked for (else all), and the plain torch operators named.
+
+    Raises:
+        UnknownNameError: the suite has no such reference.
+    """
+    if not references:
+        return asked or None
+    known = list_methods(OPERATOR_SUITE, backend, {})
+    available = [name.removeprefix(REFERENCE) for name in known if name.startswith(REFERENCE)]
+    for name in references:
+        if name not in available:
+            raise UnknownNameError("reference", name, available)
+    mine = asked or [name for name in known if not name.startswith(REFERENCE)]
+    return mine + [REFERENCE + name for name in references]
+
+
+def _finish(folder: Path, run: Run | None, code: int) -> int:
+    if run is None:
+        return code
+    return max(code, write_report(run, folder / "report"))

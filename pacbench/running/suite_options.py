@@ -1,0 +1,96 @@
+"""What the plug-in's options say, checked."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from .profiles import PROFILES
+
+DEFAULT_BACKEND = "unfold"
+WORKER_INPUT = "pacbench_job"
+"""Under this name a worker of pytest-xdist is told the job's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteOptions:
+    """The options of one pytest session.
+
+    Attributes:
+        backends: Names as asked for: registered ones or ``module:Class``.
+        folder: Run folder; None if nothing is to be written.
+        job: Name of the record file.
+        round: Number of the round.
+        profile: How much to measure.
+        data_root: Folder of real data sets; None for the embedded data.
+        methods: Methods to run; None for all.
+        list_methods: File to write the names of methods to, instead of running anything.
+    """
+
+    backends: tuple[str, ...]
+    folder: Path | None
+    job: str
+    round: int
+    profile: str
+    data_root: Path | None
+    methods: tuple[str, ...] | None
+    list_methods: Path | None
+
+    @classmethod
+    def of(cls, config: pytest.Config) -> SuiteOptions:
+        """Read them from a pytest configuration.
+
+        Raises:
+            pytest.UsageError: an unknown backend, no such data folder, or a run folder that cannot be written.
+        """
+        options = config.option
+        from_controller = getattr(config, "workerinput", {}).get(WORKER_INPUT)
+        data_root = options.pacbench_data_root or _folder_of_environment()
+        if data_root is not None and not data_root.is_dir():
+            raise pytest.UsageError(f"data root: got {data_root}, expected a folder")
+        return cls(
+            backends=_known_backends(split_names(options.pacbench_backend) or (DEFAULT_BACKEND,)),
+            folder=_writable(options.pacbench_output),
+            job=from_controller or options.pacbench_job or time.strftime("by-hand-%Y%m%dT%H%M%S"),
+            round=options.pacbench_round or 0,
+            profile=options.pacbench_profile or next(iter(PROFILES)),
+            data_root=data_root,
+            methods=split_names(options.pacbench_methods) or None,
+            list_methods=options.pacbench_list_methods,
+        )
+
+
+def split_names(value: str | None) -> tuple[str, ...]:
+    """Names of a comma-separated option, each once, in order."""
+    return tuple(dict.fromkeys(name for part in (value or "").split(",") if (name := part.strip())))
+
+
+def _folder_of_environment() -> Path | None:
+    value = os.environ.get("PACBENCH_DATA")
+    return Path(value) if value else None
+
+
+def _known_backends(names: tuple[str, ...]) -> tuple[str, ...]:
+    from pacbench.errors import UnavailableError, UnknownNameError
+    from pacbench.registry import get_backend
+
+    for name in names:
+        try:
+            get_backend(name)
+        except (UnknownNameError, UnavailableError) as error:
+            raise pytest.UsageError(str(error)) from None
+    return names
+
+
+def _writable(folder: Path | None) -> Path | None:
+    if folder is None:
+        return None
+    try:
+        (folder / "records").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise pytest.UsageError(f"{folder}: cannot be written ({error.strerror})") from None
+    return folder.resolve()
