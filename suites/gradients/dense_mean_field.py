@@ -82,12 +82,12 @@ def filtering_matrix(filters: Array, features: Array, dilation: int) -> Array:
 
 def pooling_matrix(size: tuple[int, int], factor: int) -> Array:
     """(h·w, H·W): each cell is the average of the pixels that lie in it."""
-    return np.kron(_pooling_line(size[0], factor), _pooling_line(size[1], factor))
+    return np.asarray(np.kron(_pooling_line(size[0], factor), _pooling_line(size[1], factor)))
 
 
 def upsampling_matrix(size: tuple[int, int], factor: int) -> Array:
     """(H·W, h·w): each pixel is interpolated between the centres of its nearest cells."""
-    return np.kron(_upsampling_line(size[0], factor), _upsampling_line(size[1], factor))
+    return np.asarray(np.kron(_upsampling_line(size[0], factor), _upsampling_line(size[1], factor)))
 
 
 def _first_pixel(length: int, factor: int) -> int:

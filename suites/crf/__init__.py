@@ -1,0 +1,1 @@
+"""The segmentation workload: CRF methods on unaries, their mIoU, time and memory."""

@@ -1,0 +1,190 @@
+"""The rows of the segmentation table: each method, where it comes from, and the scalars that are tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from pacbench.backend import Backend
+from pacbench.crf import ConvCRF, FullCRF
+from pacbench.nn.pac_crf import PacCRF
+
+STEPS = 5
+
+Scalars = Mapping[str, float]
+
+
+class Inference(Protocol):
+    """A method with its scalars: what depends on the image only, and the mean-field steps, apart."""
+
+    def kernel(self, image: Tensor) -> Any:
+        """What is computed once for an image (1, 3, H, W) in [0, 255]."""
+
+    def steps(self, unary: Tensor, kernel: Any) -> Tensor:
+        """Logits or probabilities (1, C, H, W) from unary logits (1, C, H, W) and what `kernel` gave."""
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """One row of the table.
+
+    Attributes:
+        name: as it is asked for.
+        title: as it is told.
+        source: where it was published.
+        build: from the number of classes, the scalars and a backend.
+        grid: the values that tuning may choose for each scalar, ascending.
+        start: where tuning starts, one of the grid's values each.
+        uses_backend: whether its messages are computed by the backend under test.
+        note: what a reader of the row must know.
+        unavailable_reasons: why it cannot run on this machine.
+    """
+
+    name: str
+    title: str
+    source: str
+    build: Callable[[int, Scalars, Backend], Inference]
+    grid: Mapping[str, Sequence[float]]
+    start: Scalars
+    uses_backend: bool
+    note: str
+    unavailable_reasons: Callable[[], list[str]] = list
+
+    def device(self, backend: Backend) -> str:
+        """Where it runs: on the GPU where there is one that the backend serves, else on the CPU."""
+        on_gpu = self.uses_backend and "cuda" in backend.capabilities.devices and torch.cuda.is_available()
+        return "cuda" if on_gpu else "cpu"
+
+    def inference(self, channels: int, scalars: Scalars, backend: Backend) -> Inference:
+        """The method with its scalars, on its device."""
+        with torch.device(self.device(backend)):
+            return self.build(channels, scalars, backend)
+
+
+class Unary:
+    """No CRF: the unary as it is."""
+
+    def kernel(self, image: Tensor) -> None:
+        """Nothing."""
+
+    def steps(self, unary: Tensor, kernel: None) -> Tensor:  # noqa: ARG002 (the protocol's)
+        """The unary."""
+        return unary
+
+
+@dataclass(frozen=True)
+class PacInference:
+    """PAC-CRF on colours divided by a scale."""
+
+    crf: PacCRF
+    rgb_scale: float
+
+    def kernel(self, image: Tensor) -> list[Tensor | None]:
+        """The adapting kernel of each pairwise kernel."""
+        return self.crf.compute_edge_kernels(image / self.rgb_scale)
+
+    def steps(self, unary: Tensor, kernel: list[Tensor | None]) -> Tensor:
+        """The mean-field steps."""
+        beliefs: Tensor = self.crf(unary, None, kernel)
+        return beliefs
+
+
+def _pac_crf(*dilations: int) -> Callable[[int, Scalars, Backend], Inference]:
+    """PAC-CRF with a 4d kernel 5 × 5 for each dilation, its filters at their unperturbed starting values."""
+
+    def build(channels: int, scalars: Scalars, backend: Backend) -> Inference:
+        kernels = [
+            {"kernel_size": 5, "dilation": dilation, "compat_type": "4d", "pairwise_weight": scalars["pairwise_weight"]}
+            for dilation in dilations
+        ]
+        crf = PacCRF(
+            channels,
+            STEPS,
+            perturbed_init=False,
+            fixed_weighting=True,
+            unary_weight=scalars["unary_weight"],
+            pairwise_kernels=kernels,
+            backend=backend,
+        )
+        return PacInference(crf.requires_grad_(False), scalars["rgb_scale"])
+
+    return build
+
+
+def _conv_crf(filter_size: int) -> Callable[[int, Scalars, Backend], Inference]:
+    def build(channels: int, scalars: Scalars, backend: Backend) -> Inference:
+        return ConvCRF(
+            channels,
+            filter_size,
+            blur=4,
+            num_steps=STEPS,
+            weight=scalars["weight"],
+            colour_schan=scalars["colour_schan"],
+            position_compat=scalars["position_compat"],
+            backend=backend,
+        )
+
+    return build
+
+
+def _full_crf(channels: int, scalars: Scalars, backend: Backend) -> Inference:  # noqa: ARG001 (one signature for all)
+    return FullCRF(channels, STEPS, **scalars)
+
+
+_CONV_GRID = {
+    "weight": (0.025, 0.05, 0.1, 0.2, 0.4),
+    "colour_schan": (6.0, 13.0, 26.0),
+    "position_compat": (0.3, 1.0, 3.0),
+}
+_CONV_START = {"weight": 0.1, "colour_schan": 13.0, "position_compat": 1.0}
+_PAC_GRID = {
+    "pairwise_weight": (0.1, 0.2, 0.4, 0.8, 1.6, 3.2),
+    "rgb_scale": (5.0, 8.0, 12.0, 20.0, 30.0),
+    "unary_weight": (0.5, 1.0, 2.0),
+}
+_PAC_START = {"pairwise_weight": 0.8, "rgb_scale": 12.0, "unary_weight": 1.0}
+_PAC_SOURCE = "Su et al., Pixel-Adaptive Convolutional Neural Networks, CVPR 2019, section 5"
+_CONV_SOURCE = "Teichmann & Cipolla, Convolutional CRFs for Semantic Segmentation, 2018"
+
+METHODS: tuple[Method, ...] = (
+    Method(
+        "unary", "Unary", "the network alone", lambda *_: Unary(), {}, {},
+        uses_backend=False, note="no CRF: the unary as it is",
+    ),
+    Method(
+        "full_crf",
+        "Full-CRF",
+        "Krähenbühl & Koltun, Efficient Inference in Fully Connected CRFs, NIPS 2011 (pydensecrf2)",
+        _full_crf,
+        {
+            "bilateral_compat": (1.0, 3.0, 5.0, 10.0),
+            "bilateral_srgb": (3.0, 5.0, 13.0),
+            "bilateral_sxy": (30.0, 50.0, 80.0),
+            "position_compat": (0.0, 1.0, 3.0),
+        },
+        {"bilateral_compat": 5.0, "bilateral_srgb": 5.0, "bilateral_sxy": 50.0, "position_compat": 1.0},
+        uses_backend=False,
+        note="by pydensecrf2, on the CPU and one thread whatever the backend is",
+        unavailable_reasons=FullCRF.unavailable_reasons,
+    ),
+    Method(
+        "conv_crf_11", "Conv-CRF, filter 11, blur 4", _CONV_SOURCE, _conv_crf(11), _CONV_GRID, _CONV_START,
+        uses_backend=True, note="the published default configuration but for the tuned scalars",
+    ),
+    Method(
+        "conv_crf_7", "Conv-CRF, filter 7, blur 4", _CONV_SOURCE, _conv_crf(7), _CONV_GRID, _CONV_START,
+        uses_backend=True, note="the published default configuration but for filter size and tuned scalars",
+    ),
+    Method(
+        "pac_crf_32", "PAC-CRF, 32", _PAC_SOURCE, _pac_crf(32), _PAC_GRID, _PAC_START,
+        uses_backend=True, note="filters not learned: at their starting values, times the tuned scalars",
+    ),
+    Method(
+        "pac_crf_16_64", "PAC-CRF, 16-64", _PAC_SOURCE, _pac_crf(16, 64), _PAC_GRID, _PAC_START,
+        uses_backend=True, note="filters not learned: at their starting values, times the tuned scalars",
+    ),
+)  # fmt: skip

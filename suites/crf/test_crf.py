@@ -1,0 +1,129 @@
+"""Segmentation by CRFs: quality, and time of set-up and mean-field steps.
+
+Rows are methods × backends. Every method gets the same images at the same resolution, the same unaries and the
+same number of steps; where one differs (Full-CRF on the CPU only), its row says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from pacbench.backend import Backend
+from pacbench.data.data_error import DataError
+from pacbench.metrics.mean_iou import MeanIoUMeter, mean_iou_of
+
+from .dataset import CrfDataset, Item, Split
+from .methods import METHODS, Inference, Method
+from .panels import panel
+from .tuning import Tuner
+
+PARTS = ("total", "kernel", "steps")
+TIMED = [(method, part) for method in METHODS for part in (PARTS if method.grid else PARTS[:1])]
+
+
+def _require(method: Method) -> None:
+    reasons = method.unavailable_reasons()
+    if reasons:
+        pytest.skip("; ".join(reasons))
+
+
+def _describe(record: Any, method: Method, part: str, dataset: CrfDataset, item: Item, device: str) -> None:
+    record.describe(
+        method=method.name,
+        direction=part,
+        dataset=dataset.name,
+        device=device,
+        dtype=str(item.unary.dtype).removeprefix("torch."),
+        shapes={"unary": list(item.unary.shape), "image": list(item.image.shape)},
+    )
+    record.note(f"{method.title}: {method.source}")
+    record.note(method.note)
+
+
+@pytest.mark.quality
+@pytest.mark.parametrize("split", ["tuning", "evaluation"])
+def test_data(split: str, dataset: CrfDataset, record: Any) -> None:
+    """Every image, mask and unary can be read; those that cannot are named, and left out elsewhere."""
+    images: Split = getattr(dataset, split)
+    record.describe(dataset=dataset.name, direction="data")
+    bad = [str(item) for item in images.items() if isinstance(item, DataError)]
+    record.metric("images", len(images.ids) - len(bad))
+    for reason in bad:
+        record.note(reason)
+    if bad:
+        pytest.fail("\n".join(bad), pytrace=False)
+
+
+@pytest.mark.quality
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_quality(method: Method, backend: Backend, dataset: CrfDataset, tuner: Tuner, record: Any) -> None:
+    """Measure mIoU over the evaluation split, the method's scalars tuned on the tuning split."""
+    first = dataset.evaluation.first()
+    _describe(record, method, "quality", dataset, first, method.device(backend))
+    _require(method)
+    tuned = tuner.tuned(method, backend)
+    scalars = method.start if tuned is None else tuned.values
+    inference = method.inference(dataset.num_classes, scalars, backend)
+    meter = MeanIoUMeter(dataset.num_classes)
+    left_out: list[str] = []
+    for item in dataset.evaluation.items():
+        if isinstance(item, DataError):
+            left_out.append(str(item))
+            continue
+        prediction = _predict(inference, item, method.device(backend))
+        added = mean_iou_of(meter.add(prediction, item.labels))
+        record.per_item[item.id] = {"miou": added.mean, "pixel_accuracy": added.pixel_accuracy}
+        if item.id == first.id:
+            record.panel(f"crf-{method.name}-{backend.name}", panel(item, prediction))
+    result = meter.result()
+    record.metric("miou", result.mean)
+    record.metric("pixel_accuracy", result.pixel_accuracy)
+    names = [dataset.class_names[index] for index in result.present]
+    for index, name in zip(result.present, names, strict=True):
+        record.per_item[f"class {name}"] = {"iou": result.per_class[index]}
+    evaluated = len(dataset.evaluation.ids) - len(left_out)
+    classes = f"{len(names)} classes in their truth: {', '.join(names)}"
+    record.note(f"mIoU over {evaluated} images of {dataset.evaluation.name} and the {classes}")
+    for reason in left_out:
+        record.note(f"left out: {reason}")
+    if tuned is not None:
+        record.parameters.update(tuned.values)
+        record.note(tuned.note())
+
+
+def _predict(inference: Inference, item: Item, device: str) -> torch.Tensor:
+    with torch.no_grad():
+        scores = inference.steps(item.unary.to(device), inference.kernel(item.image.to(device)))
+    assert scores.shape == item.unary.shape
+    assert bool(torch.isfinite(scores).all())
+    return scores.argmax(dim=1)[0].cpu()
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize(("method", "part"), TIMED, ids=[f"{method.name}-{part}" for method, part in TIMED])
+def test_time(
+    method: Method, part: str, backend: Backend, dataset: CrfDataset, record: Any, measure: Callable[..., Any]
+) -> None:
+    """Time of one image: the kernel, the steps, and both, without gradients."""
+    item = dataset.evaluation.first()
+    device = method.device(backend)
+    _describe(record, method, part, dataset, item, device)
+    _require(method)
+    if not method.grid:
+        pytest.skip("the unary is given: there is nothing to time")
+    record.note("timed with the scalars that tuning starts from")
+    record.parameters.update(method.start)
+    inference = method.inference(dataset.num_classes, method.start, backend)
+    image, unary = item.image.to(device), item.unary.to(device)
+    with torch.no_grad():
+        kernel = inference.kernel(image)
+        run: dict[str, Callable[[], Any]] = {
+            "kernel": lambda: inference.kernel(image),
+            "steps": lambda: inference.steps(unary, kernel),
+            "total": lambda: inference.steps(unary, inference.kernel(image)),
+        }
+        measure(run[part])
