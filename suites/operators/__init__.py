@@ -1,0 +1,1 @@
+"""Single operators at the sizes that users have: time, throughput and memory, beside the plain torch operators."""

@@ -1,0 +1,121 @@
+"""The tables of the suite `operators`: counts by hand, and calls that are what the tables say."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from pacbench.backends.unfold import UnfoldBackend
+from pacbench.suites.operators.cases import CASES, CASES_OF_PROFILE, SMALL_CASES
+from pacbench.suites.operators.workload import pac_operator, plain_operator, tensors, timed_call
+
+BY_NAME = {case.name: case for case in CASES + SMALL_CASES}
+
+
+@pytest.mark.parametrize(
+    ("name", "forward"),
+    [
+        ("W1", 2 * 32 * 32 * 25 * 256 * 256),
+        ("W2", 2 * 64 * 64 * 9 * 128 * 128),
+        ("W3", 5 * 2 * 21 * 21 * 25 * 375 * 500),
+        ("W4", 2 * 21 * 25 * 375 * 500),
+        ("W4b", 2 * 21 * 121 * 375 * 500),
+        # Along an axis 128 inputs x 5 taps = 640 products, three of which fall outside the 256 outputs.
+        ("W5", 2 * 32 * 32 * 637 * 637),
+    ],
+)
+def test_operations_are_those_counted_by_hand(name, forward):
+    assert BY_NAME[name].flops("forward") == forward
+    assert BY_NAME[name].flops("forward_backward") == 3 * forward
+
+
+def test_plain_average_pooling_only_adds():
+    assert BY_NAME["W4"].plain_twin.flops("forward") == 21 * 25 * 375 * 500
+    assert BY_NAME["W1"].plain_twin.flops("forward") == BY_NAME["W1"].flops("forward")
+
+
+def test_bytes_are_those_counted_by_hand():
+    pixels = 128 * 128
+    arguments = 64 * pixels + 16 * pixels + 64 * 64 * 9 + 64
+    output = 64 * pixels
+    assert BY_NAME["W2"].compulsory_bytes("forward") == 4 * (arguments + output)
+    assert BY_NAME["W2"].compulsory_bytes("forward_backward") == 4 * (2 * (arguments + output) + arguments)
+
+
+def test_no_gradient_to_the_guide_is_counted_where_there_is_none():
+    case = BY_NAME["W3"]
+    arguments, guide, output = 21 * 187500 + 3 * 187500 + 21 * 21 * 25 + 21, 3 * 187500, 21 * 187500
+    assert case.compulsory_bytes("forward_backward") == 4 * (2 * (arguments + output) + arguments - guide)
+
+
+def test_shapes_are_those_of_the_workloads():
+    shapes = {case.name: (case.shapes["input"], case.shapes["guide"], case.output_shape) for case in CASES}
+    assert shapes == {
+        "W1": ((1, 32, 256, 256), (1, 16, 256, 256), (1, 32, 256, 256)),
+        "W2": ((1, 64, 128, 128), (1, 16, 128, 128), (1, 64, 128, 128)),
+        "W3": ((1, 21, 375, 500), (1, 3, 375, 500), (1, 21, 375, 500)),
+        "W4": ((1, 21, 375, 500), (1, 3, 375, 500), (1, 21, 375, 500)),
+        "W4b": ((1, 21, 375, 500), (1, 3, 375, 500), (1, 21, 375, 500)),
+        "W5": ((1, 32, 128, 128), (1, 16, 256, 256), (1, 32, 256, 256)),
+    }
+    assert BY_NAME["W3"].window.dilation == (32, 32)
+    assert BY_NAME["W3"].messages == 5
+
+
+@pytest.mark.parametrize("case", CASES + SMALL_CASES, ids=lambda case: case.name)
+def test_taps_inside_the_image_are_those_that_a_convolution_of_ones_meets(case):
+    window, ones = case.window, torch.ones(1, 1, *case.image)
+    weight = torch.ones(1, 1, *window.kernel_size)
+    if window.transposed:
+        met = F.conv_transpose2d(ones, weight, None, window.stride, window.padding, window.output_padding)
+        assert case.share_of_taps_inside == 1
+        assert case.flops("forward") == 2 * 32 * 32 * float(met.sum(dtype=torch.float64))
+    else:
+        met = F.conv2d(ones, weight, None, window.stride, window.padding, window.dilation)
+        taps = weight.numel() * met.numel()
+        assert case.share_of_taps_inside == pytest.approx(float(met.sum(dtype=torch.float64)) / taps)
+
+
+@pytest.mark.parametrize("case", SMALL_CASES, ids=lambda case: case.name)
+def test_a_constant_guide_makes_the_plain_operator(case):
+    given = tensors(case) | {"guide": torch.zeros(case.shapes["guide"])}
+    expected = dict(given)
+    if case.window.transposed:
+        expected["weight"] = given["weight"].flip(2, 3)
+    plain = plain_operator(case, expected)
+    if case.pooling:
+        plain = plain * case.window.kernel_size[0] * case.window.kernel_size[1]
+    output = pac_operator(case, given, UnfoldBackend())
+    assert tuple(output.shape) == case.output_shape
+    torch.testing.assert_close(output, plain, rtol=1e-4, atol=1e-4)
+
+
+def test_the_guide_matters():
+    case = BY_NAME["W2-small"]
+    given = tensors(case)
+    assert not torch.allclose(pac_operator(case, given, UnfoldBackend()), plain_operator(case, given), atol=1e-2)
+
+
+def test_forward_is_timed_without_and_backward_with_gradients():
+    case = replace(BY_NAME["W2-small"], image=(8, 9))
+    seen = []
+
+    def run(given):
+        seen.append({name: torch.is_grad_enabled() and tensor.requires_grad for name, tensor in given.items()})
+        return pac_operator(case, given, UnfoldBackend())
+
+    timed_call(run, case, "forward", "cpu")()
+    output = timed_call(run, case, "forward_backward", "cpu")()
+    assert seen == [dict.fromkeys(case.shapes, False), dict.fromkeys(case.shapes, True)]
+    assert not output.requires_grad
+
+
+def test_the_quick_profile_times_the_same_operators_on_smaller_images():
+    assert [case.name for case in CASES_OF_PROFILE["quick"]] == [f"{case.name}-small" for case in CASES]
+    for small, case in zip(SMALL_CASES, CASES, strict=True):
+        assert (small.operator, small.channels, small.outputs, small.guide_channels, small.messages) == (
+            case.operator, case.channels, case.outputs, case.guide_channels, case.messages,
+        )  # fmt: skip
+        assert small.window.kernel_size == case.window.kernel_size
+        assert small.flops("forward") < case.flops("forward") / 10
