@@ -64,11 +64,15 @@ def _pacbench(
 
 
 @app.command("backends", epilog="Example: pacbench backends")
-def _backends() -> int:
+def _backends(
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="What each declares, as a Markdown table; the same on every machine.")
+    ] = False,
+) -> int:
     """List the backends: what each can do, whether it can run here, and if not, what would mend it."""
-    from .commands.backends import list_all
+    from .commands.backends import list_all, print_matrix
 
-    return list_all()
+    return print_matrix() if markdown else list_all()
 
 
 @app.command("verify", epilog="Example: pacbench verify --backend unfold --junit gate.xml")
@@ -152,11 +156,14 @@ def _run(
 def _report(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
     output: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder to write to; RUN/report.")] = None,
+    panels: Annotated[
+        bool, typer.Option("--panels/--no-panels", help="Show example pictures, or no pixel of the data.")
+    ] = True,
 ) -> int:
     """Print a run's tables and write its report: Markdown, CSV and a self-contained HTML page."""
     from .commands.report import report
 
-    return report(folder, output)
+    return report(folder, output, panels=panels)
 
 
 @app.command("doctor", epilog="Example: pacbench doctor --data-root my-data")

@@ -1,4 +1,4 @@
-"""`pacbench backends`: what is registered, and what of it can run here."""
+"""`pacbench backends`: what is registered, what each can do, and what of it can run here."""
 
 from __future__ import annotations
 
@@ -9,8 +9,29 @@ from rich.console import Console
 from rich.table import Table
 
 from pacbench.backend import Backend
-from pacbench.calls import OPERATORS
+from pacbench.calls import OPERATORS, OPTIONS
+from pacbench.capabilities import DIFFERENTIABLE
 from pacbench.registry import BrokenBackend, get_backend, list_backends
+
+
+def print_matrix() -> int:
+    """Print what each backend declares as a Markdown table, the same on every machine."""
+    backends = [backend for name in list_backends() if not isinstance(backend := get_backend(name), BrokenBackend)]
+    heads = ["", *(f"`{backend.name}`" for backend in backends)]
+    rows = [
+        ["what it is", *(backend.summary for backend in backends)],
+        ["devices", *(", ".join(backend.capabilities.devices) for backend in backends)],
+        ["dtypes", *(", ".join(backend.capabilities.dtypes) for backend in backends)],
+        ["operators", *(_of_all(backend.capabilities.operators, OPERATORS) for backend in backends)],
+        ["options", *(_of_all(backend.capabilities.options, OPTIONS) for backend in backends)],
+        ["gradients to", *(_of_all(backend.capabilities.gradients, DIFFERENTIABLE) for backend in backends)],
+        ["derivatives", *(_derivatives(backend.capabilities.derivative_order) for backend in backends)],
+        ["deterministic", *("yes" if backend.capabilities.deterministic else "no" for backend in backends)],
+        ["served unasked on", *(", ".join(backend.capabilities.priority) or "-" for backend in backends)],
+    ]
+    for row in (heads, ["---"] * len(heads), *rows):
+        print("| " + " | ".join(row) + " |")  # noqa: T201 - a table to be pasted, which rich would wrap
+    return 0
 
 
 def list_all() -> int:
@@ -33,13 +54,23 @@ def _capabilities(backend: Backend) -> tuple[str, ...]:
     if isinstance(backend, BrokenBackend):
         return ("?",) * 4
     declared = backend.capabilities
-    order = declared.derivative_order
     return (
         ", ".join(declared.devices),
         f"{len(declared.operators)} of {len(OPERATORS)}",
-        "any order" if order is None else f"order {order}",
+        _derivatives(declared.derivative_order),
         "yes" if declared.deterministic else "no",
     )
+
+
+def _derivatives(order: int | None) -> str:
+    return "any order" if order is None else f"up to order {order}"
+
+
+def _of_all(declared: tuple[str, ...], known: tuple[str, ...]) -> str:
+    missing = [name for name in known if name not in declared]
+    if len(missing) > len(declared):
+        return ", ".join(declared) or "none"
+    return "all" + (f" but {', '.join(missing)}" if missing else "")
 
 
 def _details(name: str, backend: Backend) -> Iterator[str]:

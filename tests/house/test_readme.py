@@ -1,0 +1,52 @@
+"""What the README says is true today."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pacbench.command_line import app
+from pacbench.commands.backends import print_matrix
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_matrix_is_what_the_backends_declare(capsys: pytest.CaptureFixture[str]) -> None:
+    print_matrix()
+    stated = README.split("<!-- backends:")[1].split("-->\n", 1)[1].split("<!-- end of backends -->")[0]
+    assert stated.strip() == capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", README, re.DOTALL), ids=lambda _: "python")
+def test_python_block_runs(block: str) -> None:
+    names: dict[str, object] = {}
+    exec(compile(block, "README.md", "exec"), names)  # noqa: S102 - the README's own example
+    assert tuple(names["output"].shape) == (1, 8, 128, 128)  # type: ignore[attr-defined]
+
+
+def test_every_command_and_option_exists() -> None:
+    for name in set(re.findall(r"`pacbench (\w+)", README)):
+        result = CliRunner().invoke(app, [name, "--help"])
+        assert result.exit_code == 0, f"pacbench {name}: {result.output}"
+        assert "Example:" in result.output
+    text = "".join(CliRunner().invoke(app, [name, "--help"]).output for name in ("run", "bench", "verify", "report"))
+    options = set(re.findall(r"`[^`\n]*?(--[a-z][a-z-]+)", README)) - {"--markdown", "--help"}
+    missing = [option for option in options if option not in text]
+    assert not missing, f"options in the README that no command has: {missing}"
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\((?!https?:)([^)#]+)\)", README))))
+def test_link_leads_somewhere(target: str) -> None:
+    assert (ROOT / target).exists()
+
+
+def test_ci_runs_the_readme_command() -> None:
+    readme = next(block for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) if "tox" in block)
+    steps = [step.strip() for step in readme.split("&&")]
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    for step in steps:
+        assert step in script.replace("--quiet ", ""), f".ci/run does not call {step!r}"
