@@ -142,7 +142,7 @@ _CONV_GRID = {
 }
 _CONV_START = {"weight": 0.1, "colour_schan": 13.0, "position_compat": 1.0}
 _PAC_GRID = {
-    "pairwise_weight": (0.1, 0.2, 0.4, 0.8, 1.6, 3.2),
+    "pairwise_weight": (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8),
     "rgb_scale": (5.0, 8.0, 12.0, 20.0, 30.0),
     "unary_weight": (0.5, 1.0, 2.0),
 }

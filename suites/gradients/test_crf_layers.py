@@ -95,15 +95,21 @@ def _number(value: Tensor | float) -> float:
     return float(value.detach()) if isinstance(value, Tensor) else value
 
 
+def _filter(layer: object) -> Array:
+    weight = getattr(layer, "weight", None)
+    assert isinstance(weight, Tensor)
+    return np.asarray(weight.detach().numpy())
+
+
 def _dense_kernels(crf: PacCRF, features: Sequence[Array]) -> list[DenseKernel]:
     """The same kernels for the oracle, read from the parameters alone."""
     dense = []
     for i, kernel in enumerate(crf.kernels):
-        weight = crf.messengers[i].weight.detach().numpy()
+        weight = _filter(crf.messengers[i])
         if kernel.compat_type in ("2d", "potts"):
             weight = np.eye(CLASSES)[:, :, None, None] * weight
         if kernel.compat_type == "2d":
-            mix = crf.compat[i].weight.detach().numpy()[:, :, 0, 0]  # type: ignore[union-attr]
+            mix = _filter(crf.compat[i])[:, :, 0, 0]
             weight = np.einsum("ab,bckl->ackl", mix, weight)
         learned = kernel.compat_type == "potts" and not kernel.spatial_filter and not crf.fixed_weighting
         sign = -1.0 if kernel.compat_type == "potts" else 1.0
@@ -197,7 +203,8 @@ def test_gradient(kind: type[PacCRF] | type[PacCRFLoose], name: str, backend: Ba
 
     def run(unary: Tensor, *others: Tensor) -> Tensor:
         state = dict(zip(parameters, others[len(features) :], strict=True))
-        return torch.func.functional_call(crf, state, (unary, list(others[: len(features)])))
+        beliefs: Tensor = torch.func.functional_call(crf, state, (unary, list(others[: len(features)])))
+        return beliefs
 
     assert torch.autograd.gradcheck(run, (unary, *features, *values), fast_mode=True)
 
