@@ -39,12 +39,17 @@ def _small_tensors_need_one_thread() -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
-    """A call outside a backend's declared capabilities is a skip with its reasons; any other error is a failure."""
+    """A call outside a backend's declared capabilities is a skip with its reasons; any other error is a failure.
+
+    So is a backend that refuses, when it is called, what it declares.
+    """
     try:
         return (yield)
     except NotSupportedError as error:
         backend = pyfuncitem.funcargs.get("backend")
         if isinstance(backend, Backend) and pyfuncitem.get_closest_marker("expects_not_supported") is None:
-            own = next((line for line in str(error).splitlines() if line.startswith(f"  {backend.name}: ")), "")
-            pytest.skip(f"not supported by {own.strip()}")
+            first, *others = str(error).splitlines()
+            own = next((line.strip() for line in others if line.startswith(f"  {backend.name}: ")), None)
+            if own is not None and first.endswith(f" is not supported by backend {backend.name}:"):
+                pytest.skip(f"not supported by {own}")
         raise
