@@ -19,7 +19,9 @@ _PYTEST_PROBLEMS = {
     int(pytest.ExitCode.INTERNAL_ERROR): "pytest met an internal error",
     int(pytest.ExitCode.USAGE_ERROR): "pytest refused the job",
 }
-_TELLING = re.compile(r"^(Fatal Python error|ERROR:|E  |INTERNALERROR>.*(Error|Exception)|\w*(Error|Exception):)")
+_TELLING = re.compile(
+    r"(^.*Fatal Python error:|^ERROR:|^E  |^INTERNALERROR>.*(Error|Exception)|^\w*(Error|Exception):)"
+)
 
 
 def describe_end(end: ProcessEnd, log: Path, records: Path, timeout_s: float | None) -> tuple[JobOutcome, str | None]:
@@ -80,5 +82,6 @@ def _last_words(log: Path) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if _TELLING.match(line)]
     words = (telling or lines)[-1] if lines else ""
-    words = re.sub(r"^(E  |INTERNALERROR>)\s*", "", words)
+    # pytest -v has begun a line with the name of the test that was running
+    words = re.sub(r"^(E  |INTERNALERROR>|.*(?=Fatal Python error))\s*", "", words)
     return f": {words[:_WORDS_LENGTH]}" if words else ""
