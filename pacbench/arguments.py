@@ -7,6 +7,7 @@ Each function takes the public arguments of an operator, raises a ValueError (sh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -80,7 +81,7 @@ def adapting_kernel(
         elif parameter is None:
             parameters[name] = torch.full((1,), constant, dtype=guide.dtype, device=guide.device)
         else:
-            _expect_tensor(operator, name, parameter, like=guide, like_name="guide")
+            parameter = _parameter(operator, name, parameter, guide)
             if parameter.numel() not in {1, channels}:
                 raise ValueError(
                     f"{operator}: got {name} of {parameter.numel()} values, expected 1"
@@ -262,7 +263,7 @@ def _smooth_kernel(operator: str, guide: Tensor, kind: str, given: Tensor | None
             raise ValueError(f"{operator}: got smooth_kernel with smooth_kernel_type 'none', expected another type")
         return None
     if given is not None:
-        _expect_tensor(operator, "smooth_kernel", given, like=guide, like_name="guide")
+        given = _parameter(operator, "smooth_kernel", given, guide)
         if given.dim() != 4 or tuple(given.shape) != (1, 1, size, size):
             raise ValueError(
                 f"{operator}: got smooth_kernel {tuple(given.shape)}, expected (1, 1, {size}, {size}) "
@@ -274,6 +275,15 @@ def _smooth_kernel(operator: str, guide: Tensor, kind: str, given: Tensor | None
     line = torch.tensor([0.25, 0.5, 0.25]) if kind == "gaussian" else torch.full((size,), 1 / size, dtype=torch.float64)
     line = line.to(guide)
     return torch.outer(line, line)[None, None]
+
+
+def _parameter(operator: str, name: str, parameter: Tensor, guide: Tensor) -> Tensor:
+    """A learnt parameter of the adapting kernel in the guide's dtype: a 16-bit layer may meet a float32 guide."""
+    _expect_floating(operator, name, parameter)
+    if parameter.dtype in _SIXTEEN_BIT and guide.dtype == torch.float32:
+        parameter = parameter.float()
+    _expect_tensor(operator, name, parameter, like=guide, like_name="guide")
+    return parameter
 
 
 def _output_size(operator: str, window: Window, size: Pair, name: str) -> Pair:
@@ -288,14 +298,14 @@ def _output_size(operator: str, window: Window, size: Pair, name: str) -> Pair:
 
 
 def _pair(operator: str, name: str, value: PairLike, least: int) -> Pair:
-    values = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, Sequence) else None
-    if values is None or not all(isinstance(item, int) and not isinstance(item, bool) for item in values):
+    values = (value, value) if isinstance(value, Integral) else tuple(value) if isinstance(value, Sequence) else None
+    if values is None or not all(isinstance(item, Integral) and not isinstance(item, bool) for item in values):
         raise TypeError(f"{operator}: got {name} {value!r}, expected an int or a pair of ints")
     if len(values) != 2:
         raise ValueError(f"{operator}: got {name} {value!r}, expected an int or a pair of ints")
     if min(values) < least:
         raise ValueError(f"{operator}: got {name} {value!r}, expected at least {least}")
-    return values
+    return int(values[0]), int(values[1])
 
 
 def _expect_floating(operator: str, name: str, tensor: Tensor) -> None:

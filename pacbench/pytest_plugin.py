@@ -66,9 +66,10 @@ def _is_suite(path: Path) -> bool:
 
 
 def _activate(config: pytest.Config) -> None:
+    from .running.session_fixtures import session_fixtures
     from .running.suite_options import SuiteOptions
-    from .running.suite_session import SuiteSession, backend_fixture
+    from .running.suite_session import SuiteSession
 
     options = SuiteOptions.of(config)
     config.pluginmanager.register(SuiteSession(config, options), _ACTIVE)
-    config.pluginmanager.register(backend_fixture(options.backends), f"{_ACTIVE}-backend")
+    config.pluginmanager.register(session_fixtures(options), f"{_ACTIVE}-fixtures")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from itertools import groupby
-from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +19,7 @@ from .profiles import PROFILES
 from .suite_options import WORKER_INPUT, SuiteOptions
 
 if TYPE_CHECKING:
-    from pacbench.backend import Backend
+    pass
 
 MARKERS = (
     "smoke: a gate's named subset, run before every run",
@@ -36,25 +34,6 @@ _REPORTS = pytest.StashKey[list[tuple[pytest.TestReport, str | None]]]()
 _ATTRIBUTE = "pacbench_case"
 
 
-def backend_fixture(names: tuple[str, ...]) -> ModuleType:
-    """A plug-in that holds the fixture `backend`, which runs its tests once for each name."""
-
-    @pytest.fixture(scope="session", params=names, ids=names)
-    def backend(request: pytest.FixtureRequest) -> Backend:
-        """A backend that was asked for; skips, with all its reasons, where that cannot run."""
-        from pacbench.registry import get_backend
-
-        found = get_backend(request.param)
-        reasons = found.unavailable_reasons()
-        if reasons:
-            pytest.skip("unavailable: " + "; ".join(f"{reason.text}; mend: {reason.mend}" for reason in reasons))
-        return found
-
-    holder = ModuleType("pacbench_backend_fixture")
-    holder.backend = backend  # type: ignore[attr-defined]
-    return holder
-
-
 class SuiteSession:
     """Fixtures and hooks of an active session."""
 
@@ -63,21 +42,6 @@ class SuiteSession:
         self._worker: str | None = getattr(config, "workerinput", {}).get("workerid")
         for marker in MARKERS:
             config.addinivalue_line("markers", marker)
-
-    @pytest.fixture(scope="session")
-    def profile(self) -> str:
-        """How much to measure: quick, standard or full."""
-        return self._options.profile
-
-    @pytest.fixture(scope="session")
-    def data_root(self) -> Path | None:
-        """Folder of real data sets; None for the embedded data."""
-        return self._options.data_root
-
-    @pytest.fixture(scope="session")
-    def run_folder(self) -> Path | None:
-        """Folder that the run writes to, if any."""
-        return self._options.folder
 
     @pytest.fixture
     def record(self, request: pytest.FixtureRequest) -> CaseRecorder:

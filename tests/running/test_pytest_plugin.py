@@ -254,3 +254,11 @@ def test_a_suite_is_collected_without_any_option(pytester: pytest.Pytester, argu
     result = pytester.runpytest_subprocess("--collect-only", "-q", "--strict-markers", "-W", "error", *where)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*[[]unfold*"])
+
+
+def test_session_fixtures_raise_no_warning(pytester: pytest.Pytester):
+    pytester.makepyfile("""
+        def test_what_was_asked(backend, profile, data_root, run_folder):
+            assert (backend.name, profile, data_root, run_folder) == ("unfold", "full", None, None)
+    """)
+    pytester.runpytest_subprocess("-W", "error", "--pacbench-profile=full").assert_outcomes(passed=1)
