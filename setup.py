@@ -8,8 +8,6 @@ ROOMS = {
     "pacbench.suites": "suites",
     "pacbench.reports": "reports",
 }
-packages = {
-    f"{room}.{package}" for room, folder in ROOMS.items() for package in find_packages(folder)
-} | set(ROOMS)
+packages = {f"{room}.{package}" for room, folder in ROOMS.items() for package in find_packages(folder)} | set(ROOMS)
 
 setup(package_dir=ROOMS, packages=sorted(packages))

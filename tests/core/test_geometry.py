@@ -1,0 +1,39 @@
+"""What windows are made from, where they lie on a guide, and the output size of pooling."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from pacbench.arguments import window as checked_window
+from pacbench.geometry import Window
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(
+    st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    st.tuples(st.sampled_from([1, 3, 5, 7]), st.sampled_from([1, 3, 5])),
+    st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    st.tuples(st.integers(0, 3), st.integers(0, 2)),
+)
+def test_output_size_is_that_of_avg_pool2d(size, kernel_size, stride, padding):
+    assume(all(p <= k // 2 for p, k in zip(padding, kernel_size, strict=True)))
+    window = Window(kernel_size, stride, padding)
+    assume(min(window.output_size(size)) >= 1)
+    pooled = nn.AvgPool2d(kernel_size, stride, padding)(torch.zeros(1, 1, *size))
+    assert window.output_size(size) == tuple(pooled.shape[2:])
+
+
+def test_one_int_is_a_pair():
+    window = checked_window("operator", 3, 2, [1, 0], 1, (2, 1), transposed=True)
+    assert window == Window((3, 3), (2, 2), (1, 0), (1, 1), (2, 1), transposed=True)
+
+
+@pytest.mark.parametrize("padding", [0, 1, 5])
+def test_a_transposed_window_is_centred_on_the_guide(padding):
+    window = Window((5, 3), (2, 2), (padding, padding), dilation=(1, 2), transposed=True)
+    assert window.over_guide == Window((5, 3), padding=(2, 2), dilation=(1, 2))
+    assert window.over_guide.output_size((9, 8)) == (9, 8)
