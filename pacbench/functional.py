@@ -361,9 +361,8 @@ def guided_pacpool2d(
 
 
 def _run(call: Call, backend: str | Backend | None) -> Any:
-    device_type = call.device_type
-    if torch.is_autocast_enabled(device_type):
-        with torch.autocast(device_type, enabled=False):
+    if _under_autocast(call.leading):
+        with torch.autocast(call.device_type, enabled=False):
             return dispatch.run(call, backend)
     return dispatch.run(call, backend)
 
@@ -395,14 +394,20 @@ def _adapting(
 def _guide_of(operator: str, guide: Tensor) -> Tensor:
     """The checked guide; under autocast a 16-bit one becomes float32."""
     guide = arguments.guide_of(operator, guide)
-    if torch.is_autocast_enabled(guide.device.type) and guide.dtype in {torch.float16, torch.bfloat16}:
+    if _under_autocast(guide) and guide.dtype in {torch.float16, torch.bfloat16}:
         return guide.float()
     return guide
 
 
+def _under_autocast(tensor: Tensor) -> bool:
+    """Whether autocast is on for the tensor's device; some devices (meta) have none."""
+    device_type = tensor.device.type
+    return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
+
+
 def _autocast(input: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """Input, weight and bias as autocast passes them to `F.conv2d`: in its dtype, float64 apart."""
-    if not isinstance(input, Tensor) or not torch.is_autocast_enabled(input.device.type):
+    if not isinstance(input, Tensor) or not _under_autocast(input):
         return input, weight, bias
     dtype = torch.get_autocast_dtype(input.device.type)
 

@@ -22,8 +22,8 @@ NOT_COMPILED = frozenset({"mask", "inv_kernel", "smooth_kernel"})
 class InductorBackend(Backend):
     """`torch.compile` of shifted slices and one matrix product, for any size of image.
 
-    The first call of an operator with a window compiles it, for ten seconds or more; torch keeps the result on disk. There
-    is no second derivative: torch raises a RuntimeError that says so.
+    The first call of an operator with a window compiles it, for ten seconds or more; torch keeps the result on disk.
+    A second derivative raises a NotSupportedError, when it is taken.
     """
 
     name: ClassVar[str] = "inductor"

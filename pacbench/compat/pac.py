@@ -68,7 +68,7 @@ def packernel2d(
     """Adapting kernel; the output mask has the reference's shape (N, 1, 1, 1, H', W') and dtype uint8."""
     kernel, output_mask = functional.packernel2d(
         input,
-        mask,
+        None if mask is None else _for_batch(mask, input),
         kernel_size=kernel_size,
         stride=stride,
         padding=padding,
@@ -76,9 +76,9 @@ def packernel2d(
         dilation=dilation,
         kernel_type=kernel_type,
         smooth_kernel_type=smooth_kernel_type,
-        smooth_kernel=smooth_kernel,
-        inv_alpha=inv_alpha,
-        inv_lambda=inv_lambda,
+        smooth_kernel=None if smooth_kernel_type == "none" else smooth_kernel,
+        inv_alpha=inv_alpha if kernel_type.startswith("inv") else None,
+        inv_lambda=inv_lambda if kernel_type.startswith("inv") else None,
         channel_wise=channel_wise,
         normalize_kernel=normalize_kernel,
         transposed=transposed,
@@ -98,7 +98,9 @@ def pacconv2d(
     native_impl: bool = False,  # noqa: ARG001 - the reference's signature
 ) -> Tensor:
     """`pacbench.functional.pacconv2d` by the reference's signature."""
-    return functional.pacconv2d(input, kernel, weight, bias, stride, padding, dilation, shared_filters)
+    return functional.pacconv2d(
+        input, _for_batch(kernel, input), weight, bias, stride, padding, dilation, shared_filters
+    )
 
 
 def pacconv_transpose2d(
@@ -115,7 +117,7 @@ def pacconv_transpose2d(
 ) -> Tensor:
     """`pacbench.functional.pacconv_transpose2d` by the reference's signature."""
     return functional.pacconv_transpose2d(
-        input, kernel, weight, bias, stride, padding, output_padding, dilation, shared_filters
+        input, _for_batch(kernel, input), weight, bias, stride, padding, output_padding, dilation, shared_filters
     )
 
 
@@ -129,7 +131,14 @@ def pacpool2d(
     native_impl: bool = False,  # noqa: ARG001 - the reference's signature
 ) -> Tensor:
     """`pacbench.functional.pacpool2d` by the reference's signature."""
-    return functional.pacpool2d(input, kernel, kernel_size, stride, padding, dilation)
+    return functional.pacpool2d(input, _for_batch(kernel, input), kernel_size, stride, padding, dilation)
+
+
+def _for_batch(tensor: Tensor, like: Tensor) -> Tensor:
+    """One kernel (or mask) for a whole batch, as the reference broadcasts it."""
+    if isinstance(tensor, Tensor) and tensor.dim() and tensor.shape[0] == 1 != like.shape[0]:
+        return tensor.expand(like.shape[0], *tensor.shape[1:])
+    return tensor
 
 
 def _reference_mask(output_mask: Tensor) -> Tensor:
@@ -148,6 +157,8 @@ class _ReferenceForward:
         mask: Tensor | None = None,
     ) -> Any:
         """See the layer of that name in `pacbench.nn`; `input_for_kernel` is the guide."""
+        kernel = None if kernel is None else _for_batch(kernel, input_2d)
+        mask = None if mask is None else _for_batch(mask, input_2d)
         output = super().forward(input_2d, input_for_kernel, kernel, mask)  # type: ignore[misc]
         return (output[0], _reference_mask(output[1])) if isinstance(output, tuple) else output
 

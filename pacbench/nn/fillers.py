@@ -27,7 +27,7 @@ def expect_fits(name: str, filler: str, layer: _PacConvolution) -> None:
     if filler in FIXED and not layer.shared_filters:
         raise ValueError(f"{name}: got filler {filler!r} without shared_filters, expected shared_filters=True")
     square = layer.kernel_size[0] == layer.kernel_size[1]
-    if filler.startswith("crf") and not (square and layer.in_channels == layer.out_channels):
+    if filler in {"crf", "crf_perturbed"} and not (square and layer.in_channels == layer.out_channels):
         raise ValueError(
             f"{name}: got filler {filler!r} with kernel_size {layer.kernel_size} and {layer.in_channels} to "
             f"{layer.out_channels} channels, expected a square window and as many channels out as in"
@@ -59,9 +59,9 @@ def fill(filler: str, layer: _PacConvolution) -> None:
             bias.uniform_(-weight_bound, weight_bound)
         return
     elif filler == "linear":
-        _fill_channels(weight, _interpolation(layer), diagonal=True)
+        _fill_channels(layer, _interpolation(layer), diagonal=True)
     else:
-        _fill_channels(weight, mean_field_gaussian(layer.kernel_size[0]), diagonal=False)
+        _fill_channels(layer, mean_field_gaussian(layer.kernel_size[0]), diagonal=False)
         if filler == "crf_perturbed":
             weight.add_((torch.rand_like(weight) - 0.5) * (2 * PERTURBATION))
     if bias is not None:
@@ -81,9 +81,10 @@ def mean_field_gaussian(size: int) -> Tensor:
     return gaussian
 
 
-def _fill_channels(weight: Tensor, spatial: Tensor, *, diagonal: bool) -> None:
+def _fill_channels(layer: _PacConvolution, spatial: Tensor, *, diagonal: bool) -> None:
     """Put a spatial filter on the channel diagonal, or everywhere but there (the compatibility 1 - I)."""
-    if tuple(weight.shape[:2]) == (1, 1):
+    weight = layer.weight
+    if layer.shared_filters:
         channels = weight.new_ones(1, 1)
     else:
         identity = torch.eye(weight.shape[0], dtype=weight.dtype, device=weight.device)

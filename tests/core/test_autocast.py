@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
-from pacbench import functional, get_backend, nn
+from pacbench import NotSupportedError, functional, get_backend, nn
 
 SIXTEEN_BIT = [torch.bfloat16, torch.float16]
 UP = {"stride": 2, "padding": 1, "output_padding": 1}
@@ -150,3 +150,9 @@ def test_sixteen_bit_input_beside_float32_guide(operator, dtype):
 
 def test_capabilities_name_what_autocast_makes():
     assert {"float32", "bfloat16", "float16"} <= set(get_backend("unfold").capabilities.dtypes)
+
+
+def test_a_device_without_autocast_gets_a_clear_error() -> None:
+    guide = torch.ones(1, 2, 5, 5, device="meta")
+    with pytest.raises(NotSupportedError, match="device meta is not among"):
+        functional.packernel2d(guide, kernel_size=3)

@@ -109,3 +109,25 @@ def test_nd2col_transposed() -> None:
     assert torch.equal(taps[:, :, 1, 1, ::2, ::2], X)
     assert (taps[:, :, 1, 1, 1::2] == 0).all()
     assert pac.nd2col(X, 3, output_padding=1).shape == (2, 4, 3, 3, 4, 5), "output_padding counts when transposed only"
+
+
+def test_one_kernel_or_mask_serves_a_batch() -> None:
+    kernel, _ = pac.packernel2d(G[:1], kernel_size=3, padding=1)
+    weight, flipped = torch.randn(5, 4, 3, 3), torch.randn(4, 5, 3, 3)
+    whole = kernel.repeat(2, 1, 1, 1, 1, 1)
+    assert torch.equal(pac.pacconv2d(X, kernel, weight, None, 1, 1), pac.pacconv2d(X, whole, weight, None, 1, 1))
+    assert torch.equal(
+        pac.pacconv_transpose2d(X, kernel, flipped, None, 1, 1), pac.pacconv_transpose2d(X, whole, flipped, None, 1, 1)
+    )
+    assert torch.equal(pac.pacpool2d(X, kernel, 3, 1, 1), pac.pacpool2d(X, whole, 3, 1, 1))
+    layer = pac.PacConv2d(4, 5, 3, padding=1)
+    assert torch.equal(layer(X, None, kernel), layer(X, None, whole))
+    mask = (torch.rand(1, 1, 6, 7) > 0.5).float()
+    assert torch.equal(layer(X, G, None, mask)[0], layer(X, G, None, mask.repeat(2, 1, 1, 1))[0])
+
+
+def test_unused_arguments_are_ignored() -> None:
+    plain, _ = pac.packernel2d(G, kernel_size=3)
+    one = torch.ones(1)
+    given, _ = pac.packernel2d(G, kernel_size=3, smooth_kernel=torch.ones(1, 1, 3, 3), inv_alpha=one, inv_lambda=one)
+    assert torch.equal(plain, given)

@@ -104,3 +104,14 @@ def test_uniform_bound(transposed: bool, shared_filters: bool) -> None:
     assert 0.7 * bound < layer.weight.abs().max() <= bound
     assert layer.bias is not None
     assert 0 < layer.bias.abs().max() <= bound
+
+
+def test_crf_pool_needs_no_square_window() -> None:
+    layer = PacConv2d(3, 3, (3, 5), filler="crf_pool", shared_filters=True)
+    assert layer.weight.shape == (1, 1, 3, 5)
+    assert layer.weight.sum() == 14
+
+
+def test_one_class_is_compatible_with_itself() -> None:
+    assert not PacConv2d(1, 1, 3, filler="crf").weight.any(), "1 - I of one class is 0"
+    assert PacConv2d(1, 1, 3, filler="crf", shared_filters=True).weight.any()
