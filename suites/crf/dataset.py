@@ -81,7 +81,7 @@ class Extent:
 
 EXTENTS = {
     "quick": Extent((120, 160), 3, 6, 3),
-    "standard": Extent((240, 320), 8, 16, 8),
+    "standard": Extent((240, 320), 6, 12, 8),
     "full": Extent((240, 320), 24, 48, None),
 }
 
