@@ -95,6 +95,8 @@ class Capabilities:
 
     def not_supported_reasons(self, call: Call) -> list[str]:
         """Every reason why the declaration does not cover the call; empty if it does."""
+        import torch
+
         reasons = []
         if call.operator not in self.operators:
             reasons.append(f"operator {call.operator} is not among {', '.join(self.operators)}")
@@ -106,7 +108,10 @@ class Capabilities:
         reasons += [
             f"gradient to {name} is not supported"
             for name, tensor in call.given_tensors().items()
-            if tensor.requires_grad and name in DIFFERENTIABLE and name not in self.gradients
+            if torch.is_grad_enabled()
+            and tensor.requires_grad
+            and name in DIFFERENTIABLE
+            and name not in self.gradients
         ]
         return reasons
 

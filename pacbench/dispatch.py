@@ -10,7 +10,7 @@ from typing import Any
 from .backend import Backend
 from .calls import Call
 from .errors import NotSupportedError, UnavailableError
-from .registry import BrokenBackend, backend_in_use, get_backend, list_backends
+from .registry import BrokenBackend, backend_in_use, get_backend, list_backends, unavailable_reasons
 
 ENVIRONMENT_VARIABLE = "PACBENCH_BACKEND"
 
@@ -40,7 +40,7 @@ def select(call: Call, backend: str | Backend | None = None) -> Backend:
 
 
 def _requested(call: Call, backend: Backend) -> Backend:
-    unavailable = backend.unavailable_reasons()
+    unavailable = unavailable_reasons(backend)
     if unavailable:
         raise UnavailableError(
             f"{call.operator}: backend {backend.name} was asked for but cannot run here: "
@@ -60,7 +60,7 @@ def _by_priority(device_type: str) -> Sequence[Backend]:
         for backend in backends
         if not isinstance(backend, BrokenBackend)
         and device_type in backend.capabilities.priority
-        and not backend.unavailable_reasons()
+        and not unavailable_reasons(backend)
     ]
     return sorted(usable, key=lambda backend: -backend.capabilities.priority[device_type])
 
@@ -68,7 +68,7 @@ def _by_priority(device_type: str) -> Sequence[Backend]:
 def _all_reasons(call: Call, backends: Sequence[Backend], asked_for: str | None = None) -> str:
     lines = [f"{call.describe()} is not supported" + (f" by backend {asked_for}" if asked_for else "") + ":"]
     for backend in backends:
-        reasons = [str(reason) for reason in backend.unavailable_reasons()]
+        reasons = [str(reason) for reason in unavailable_reasons(backend)]
         if not isinstance(backend, BrokenBackend):
             reasons += backend.not_supported_reasons(call)
             if not reasons and backend.name != asked_for:

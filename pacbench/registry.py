@@ -63,15 +63,27 @@ def get_backend(name: str | Backend) -> Backend:
     Raises:
         UnknownNameError: nothing is registered under that name; lists the valid ones and the nearest match.
         UnavailableError: ``module:Class`` cannot be loaded.
+        TypeError: this is neither a name nor a backend.
     """
     if isinstance(name, Backend):
         return name
+    if not isinstance(name, str):
+        raise TypeError(f"backend: got {name!r}, expected a name or an instance of pacbench.Backend")
     if ":" not in name and name not in _entry_points():
         raise UnknownNameError("backend", name, list_backends())
     backend = _load(name)
     if ":" in name and isinstance(backend, BrokenBackend):
         raise UnavailableError(f"backend {name}: {backend.unavailable_reasons()[0].text}")
     return backend
+
+
+def unavailable_reasons(backend: Backend) -> list[Reason]:
+    """Why a backend cannot run here; an error while it answers is a reason too, and takes no other backend down."""
+    try:
+        return backend.unavailable_reasons()
+    except Exception as error:  # a stranger's plug-in may raise anything
+        text = f"{type(error).__name__} in its unavailable_reasons: {error}"
+        return [Reason(text, "repair or uninstall the package that provides it")]
 
 
 @contextmanager

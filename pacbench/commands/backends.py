@@ -11,7 +11,7 @@ from rich.table import Table
 from pacbench.backend import Backend
 from pacbench.calls import OPERATORS, OPTIONS
 from pacbench.capabilities import DIFFERENTIABLE
-from pacbench.registry import BrokenBackend, get_backend, list_backends
+from pacbench.registry import BrokenBackend, get_backend, list_backends, unavailable_reasons
 
 
 def print_matrix() -> int:
@@ -42,7 +42,7 @@ def list_all() -> int:
     for heading in ("backend", "available", "devices", "operators", "derivatives", "deterministic"):
         table.add_column(heading)
     for name, backend in found.items():
-        table.add_row(name, "no" if backend.unavailable_reasons() else "yes", *_capabilities(backend))
+        table.add_row(name, "no" if unavailable_reasons(backend) else "yes", *_capabilities(backend))
     console.print(table)
     for name, backend in found.items():
         for line in _details(name, backend):
@@ -75,7 +75,7 @@ def _of_all(declared: tuple[str, ...], known: tuple[str, ...]) -> str:
 
 def _details(name: str, backend: Backend) -> Iterator[str]:
     yield f"{name}: {backend.summary}"
-    for reason in backend.unavailable_reasons():
+    for reason in unavailable_reasons(backend):
         yield f"  unavailable: {reason.text}"
         yield f"  mend: {reason.mend}"
     if not isinstance(backend, BrokenBackend):

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pacbench.records import Environment
-from pacbench.registry import get_backend, list_backends
+from pacbench.registry import get_backend, list_backends, unavailable_reasons
 from pacbench.running.probes import describe_environment
 from pacbench.running.suite_names import list_suites
 
@@ -51,7 +51,7 @@ def _environment(found: Environment) -> list[str]:
 def _backends() -> list[str]:
     lines = []
     for name in list_backends():
-        reasons = get_backend(name).unavailable_reasons()
+        reasons = unavailable_reasons(get_backend(name))
         lines.append(f"backend {name}: {'unavailable' if reasons else 'available'}")
         lines += [f"  {reason.text}; mend: {reason.mend}" for reason in reasons]
     return lines or ["backends: none registered; reinstall pacbench"]

@@ -83,7 +83,8 @@ def packernel2d(
         normalize_kernel=normalize_kernel,
         transposed=transposed,
     )
-    return kernel, None if output_mask is None else _reference_mask(output_mask)
+    channels = kernel.shape[1] if normalize_kernel else 1
+    return kernel, None if output_mask is None else _reference_mask(output_mask, channels)
 
 
 def pacconv2d(
@@ -141,13 +142,19 @@ def _for_batch(tensor: Tensor, like: Tensor) -> Tensor:
     return tensor
 
 
-def _reference_mask(output_mask: Tensor) -> Tensor:
-    """A boolean output mask (N, 1, H', W') as the reference returns it: uint8, (N, 1, 1, 1, H', W')."""
-    return output_mask[:, :, None, None].to(torch.uint8)
+def _reference_mask(output_mask: Tensor, channels: int) -> Tensor:
+    """A boolean output mask (N, 1, H', W') as the reference returns it: uint8, (N, channels, 1, 1, H', W').
+
+    It has a channel for each kernel that is normalised by itself.
+    """
+    return output_mask[:, :, None, None].to(torch.uint8).repeat(1, channels, 1, 1, 1, 1)
 
 
 class _ReferenceForward:
     """The reference's names of the forward arguments, and its output mask."""
+
+    channel_wise: bool
+    normalize_kernel: bool
 
     def forward(
         self,
@@ -160,12 +167,19 @@ class _ReferenceForward:
         kernel = None if kernel is None else _for_batch(kernel, input_2d)
         mask = None if mask is None else _for_batch(mask, input_2d)
         output = super().forward(input_2d, input_for_kernel, kernel, mask)  # type: ignore[misc]
-        return (output[0], _reference_mask(output[1])) if isinstance(output, tuple) else output
+        if not isinstance(output, tuple):
+            return output
+        return output[0], _reference_mask(output[1], self._mask_channels(input_2d.shape[1]))
 
     def compute_kernel(self, input_for_kernel: Tensor, input_mask: Tensor | None = None) -> Any:
         """Adapting kernel and output mask."""
         kernel, output_mask = super().compute_kernel(input_for_kernel, input_mask)  # type: ignore[misc]
-        return kernel, None if output_mask is None else _reference_mask(output_mask)
+        if output_mask is None:
+            return kernel, None
+        return kernel, _reference_mask(output_mask, self._mask_channels(kernel.shape[1]))
+
+    def _mask_channels(self, channels: int) -> int:
+        return channels if self.channel_wise and self.normalize_kernel else 1
 
 
 class PacConv2d(_ReferenceForward, layers.PacConv2d):

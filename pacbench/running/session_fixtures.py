@@ -23,10 +23,10 @@ def session_fixtures(options: SuiteOptions) -> ModuleType:
     @pytest.fixture(scope="session", params=options.backends, ids=options.backends)
     def backend(request: pytest.FixtureRequest) -> Backend:
         """A backend that was asked for; skips, with all its reasons, where that cannot run."""
-        from pacbench.registry import get_backend
+        from pacbench.registry import get_backend, unavailable_reasons
 
         found = get_backend(request.param)
-        reasons = found.unavailable_reasons()
+        reasons = unavailable_reasons(found)
         if reasons:
             pytest.skip("unavailable: " + "; ".join(f"{reason.text}; mend: {reason.mend}" for reason in reasons))
         return found

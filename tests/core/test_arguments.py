@@ -57,6 +57,11 @@ WRONG: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         ValueError,
         "guided_pacconv2d: got weight on meta, expected cpu as input",
     ),
+    "backend_class": (
+        lambda: functional.packernel2d(G, kernel_size=3, backend=_Refusing),  # type: ignore[arg-type]
+        TypeError,
+        "backend: got <class .*_Refusing'>, expected a name or an instance of pacbench.Backend",
+    ),
     "kernel_string": (
         lambda: functional.packernel2d(G, kernel_size="33", backend=REFUSING),  # type: ignore[arg-type]
         TypeError,

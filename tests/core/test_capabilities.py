@@ -108,3 +108,11 @@ def test_unfold_declares_everything():
     declared = get_backend("unfold").capabilities
     assert (declared.operators, declared.options, declared.gradients) == (OPERATORS, OPTIONS, DIFFERENTIABLE)
     assert declared.derivative_order is None
+
+
+def test_without_autograd_no_gradient_is_asked_for():
+    declared = Capabilities(devices=("cpu",), dtypes=("float32",), gradients=())
+    call = Call("packernel2d", {"guide": torch.ones(1, 1, 3, 3, requires_grad=True)}, Window((3, 3)))
+    assert declared.not_supported_reasons(call) == ["gradient to guide is not supported"]
+    with torch.no_grad():
+        assert declared.not_supported_reasons(call) == []

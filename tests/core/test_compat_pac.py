@@ -95,6 +95,15 @@ def test_the_output_mask_has_the_reference_s_shape(name: str, normalize_kernel: 
     assert torch.allclose(layer(X, None, kernel), output, atol=1e-6)
 
 
+def test_the_output_mask_has_a_channel_for_each_normalised_kernel() -> None:
+    layer = pac.PacPool2d(3, 1, 1, 1, "gaussian", "none", True, True)
+    mask = torch.ones(2, 1, 6, 7)
+    output, output_mask = layer(X, X, None, mask)
+    kernel, kernel_mask = pac.packernel2d(X, mask, 3, 1, 1, channel_wise=True, normalize_kernel=True)
+    assert output_mask.shape == kernel_mask.shape == layer.compute_kernel(X, mask)[1].shape == (2, 4, 1, 1, 6, 7)
+    assert torch.allclose(pac.pacpool2d(X, kernel, 3, 1, 1), output, atol=1e-6)
+
+
 @pytest.mark.parametrize(("stride", "padding", "dilation"), [(1, 0, 1), (2, 1, 1), ((1, 2), (2, 0), (2, 1))])
 def test_nd2col(stride: Any, padding: Any, dilation: Any) -> None:
     taps = pac.nd2col(X, (3, 5), stride, padding, 0, dilation)

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from pacbench import NotSupportedError, Reason, UnavailableError, UnknownNameError, functional, use_backend
+from pacbench.backends.unfold import UnfoldBackend
 from pacbench.calls import Call
 from pacbench.dispatch import ENVIRONMENT_VARIABLE, select
 from pacbench.geometry import Window
+from pacbench.registry import unavailable_reasons
 
 
 def pooling_call(dtype: torch.dtype = torch.float32, stride: int = 1) -> Call:
@@ -127,3 +129,16 @@ def test_functions_are_served_by_the_backend_selected(register, make_backend):
         assert functional.pacpool2d(input, kernel, 3).unique().item() == 7
     with pytest.raises(NotImplementedError, match="other declares no pacpool2d"):
         functional.pacpool2d(input, kernel, 3)
+
+
+def test_a_backend_that_raises_when_asked_for_its_availability_takes_no_other_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_: object) -> list[Reason]:
+        raise OSError("driver gone")
+
+    monkeypatch.setattr(UnfoldBackend, "unavailable_reasons", broken)
+    backend = UnfoldBackend()
+    assert "OSError in its unavailable_reasons: driver gone" in str(unavailable_reasons(backend)[0])
+    with pytest.raises(UnavailableError, match="driver gone"):
+        functional.packernel2d(torch.ones(1, 1, 3, 3), kernel_size=3, backend=backend)
