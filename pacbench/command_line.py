@@ -115,7 +115,7 @@ def _bench(
     checks.known_profile(profile)
     expression = checks.case_expression(cases)
     folder = checks.new_run_folder(output)
-    wanted = run.operator_methods(backends[0], checks.names(methods), checks.names(reference))
+    wanted = run.operator_methods(checks.names(methods), checks.names(reference))
     settings = run.new_settings(
         [OPERATOR_SUITE], backends, methods=wanted, profile=profile, rounds=rounds, data_root=None,
         timeout_s=timeout, cases=expression,
@@ -208,6 +208,10 @@ def _exit_code() -> int:
         return _complain(error, 2)
     except (RunError, RecordError, UnavailableError) as error:
         return _complain(error, 1)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        return _complain(f"{error.filename or 'a file'}: cannot be read or written ({error.strerror or error})", 1)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except typer.Exit as error:

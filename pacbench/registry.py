@@ -11,7 +11,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from .backend import Backend
-from .capabilities import Reason
+from .capabilities import Capabilities, Reason
 from .errors import UnavailableError, UnknownNameError
 
 GROUP = "pacbench.backends"
@@ -52,8 +52,12 @@ def _load(name: str) -> Backend:
             candidate = _entry_points()[name].load()
         if not (inspect.isclass(candidate) and issubclass(candidate, Backend)):
             raise TypeError(f"got {candidate!r}, expected a subclass of pacbench.Backend")
-        return candidate()
-    except Exception as error:  # a stranger's plug-in may raise anything; it must not take the others down
+        backend = candidate()
+        for attribute, kind in (("name", str), ("summary", str), ("capabilities", Capabilities)):
+            if not isinstance(getattr(backend, attribute, None), kind):
+                raise TypeError(f"{attribute} of {candidate!r} is not a {kind.__name__}, which every backend declares")
+        return backend
+    except (Exception, SystemExit) as error:  # a stranger's plug-in may raise anything; the others go on
         return BrokenBackend(name, f"{type(error).__name__} while loading it: {error}")
 
 

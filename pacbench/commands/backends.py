@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pacbench.backend import Backend
@@ -30,7 +31,7 @@ def print_matrix() -> int:
         ["served unasked on", *(", ".join(backend.capabilities.priority) or "-" for backend in backends)],
     ]
     for row in (heads, ["---"] * len(heads), *rows):
-        print("| " + " | ".join(row) + " |")  # noqa: T201 - a table to be pasted, which rich would wrap
+        print("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")  # noqa: T201 - a table to be pasted, which rich would wrap
     return 0
 
 
@@ -42,7 +43,7 @@ def list_all() -> int:
     for heading in ("backend", "available", "devices", "operators", "derivatives", "deterministic"):
         table.add_column(heading)
     for name, backend in found.items():
-        table.add_row(name, "no" if unavailable_reasons(backend) else "yes", *_capabilities(backend))
+        table.add_row(escape(name), "no" if unavailable_reasons(backend) else "yes", *_capabilities(backend))
     console.print(table)
     for name, backend in found.items():
         for line in _details(name, backend):

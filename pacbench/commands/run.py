@@ -11,7 +11,7 @@ from pacbench.errors import UnknownNameError
 from pacbench.frame import Run
 from pacbench.records import RunSettings
 from pacbench.running.coordinator import Coordinator, resumed_settings
-from pacbench.running.probes import list_methods
+from pacbench.running.probes import METHODS_LISTED_UNDER, list_methods
 from pacbench.running.profiles import PROFILES
 from pacbench.running.suite_names import OPERATOR_SUITE
 
@@ -62,7 +62,7 @@ def resume(folder: Path) -> int:
     return _finish(folder, *Coordinator(folder, settings, Console(stderr=True), resume=True).run())
 
 
-def operator_methods(backend: str, asked: list[str], references: list[str]) -> list[str] | None:
+def operator_methods(asked: list[str], references: list[str]) -> list[str] | None:
     """Methods of the suite `operators`: those asked for (else all), and the plain torch operators named.
 
     Raises:
@@ -70,7 +70,7 @@ def operator_methods(backend: str, asked: list[str], references: list[str]) -> l
     """
     if not references:
         return asked or None
-    known = list_methods(OPERATOR_SUITE, backend, {})
+    known = list_methods(OPERATOR_SUITE, METHODS_LISTED_UNDER, {})
     available = [name.removeprefix(REFERENCE) for name in known if name.startswith(REFERENCE)]
     for name in references:
         if name not in available:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -26,6 +28,16 @@ __all__ = [
     "packernel2d",
     "pacpool2d",
 ]
+
+
+def np_gaussian_2d(width: int, sigma: float = -1) -> npt.NDArray[np.float32]:
+    """Gaussian filter (width, width) that sums to 1, float32; σ is width / 4 unless it is positive. `width` is odd."""
+    if width % 2 == 0:
+        raise ValueError(f"np_gaussian_2d: got width {width}, expected an odd number")
+    offsets = np.arange(width) - width // 2
+    line = np.exp(-0.5 * (offsets / (sigma if sigma > 0 else width / 4)) ** 2)
+    gaussian = np.outer(line, line)
+    return np.asarray(gaussian / gaussian.sum(), dtype=np.float32)
 
 
 def nd2col(

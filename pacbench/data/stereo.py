@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pacbench.data.data_error import DataError
 from pacbench.data.image_files import read_colour
+from pacbench.data.unaries import read_array
 
 _FILES = {"left": "motorcycle_left.png", "right": "motorcycle_right.png", "disparity": "motorcycle_disp.npz"}
 
@@ -50,8 +51,7 @@ def motorcycle() -> StereoPair:
         for path in paths.values():
             if not path.is_file():
                 raise DataError(f"{path}: got no file, expected the one that scikit-image's wheel carries")
-        with np.load(paths["disparity"], allow_pickle=False) as arrays:
-            disparity = torch.from_numpy(np.asarray(arrays["arr_0"], dtype=np.float32))
+        disparity = torch.from_numpy(np.asarray(read_array(paths["disparity"]), dtype=np.float32))
         left, right = read_colour(paths["left"]), read_colour(paths["right"])
     known = torch.isfinite(disparity) & (disparity > 0)
     return StereoPair(left, right, torch.where(known, disparity, 0.0), known)

@@ -53,7 +53,7 @@ def read_unary(path: Path, num_classes: int, size: tuple[int, int]) -> Tensor:
         DataError: no such file, a broken or pickled one, or an array of another dtype, shape or number of
             classes, or with a value that is not finite.
     """
-    array = _read_array(path)
+    array = read_array(path)
     if array.dtype != np.uint8 and array.dtype.kind != "f":
         raise DataError(f"{path}: got an array of {array.dtype}, expected floating point or uint8")
     if array.ndim != 3 or array.shape[0] != num_classes or 0 in array.shape:
@@ -78,7 +78,12 @@ def load_unary(folder: Path, sample_id: str, num_classes: int, size: tuple[int, 
     raise DataError(f"{folder / sample_id}.npz: got no file, expected {sample_id}.npz or {sample_id}.npy")
 
 
-def _read_array(path: Path) -> npt.NDArray[Any]:
+def read_array(path: Path) -> npt.NDArray[Any]:
+    """Read a plain array from an `.npy` file or an `.npz` file that holds one.
+
+    Raises:
+        DataError: the file is missing, broken, pickled, or holds another number of arrays.
+    """
     try:
         with path.open("rb") as file:  # numpy leaves a file that it opened itself open when it is broken
             return _only_array(path, np.load(file, allow_pickle=False))

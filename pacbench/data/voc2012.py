@@ -66,14 +66,19 @@ def find_folder(root: Path) -> Path:
     raise DataError(f"{root}: got {got}, expected {', '.join(_PARTS)} in it, in VOC2012 or in VOCdevkit/VOC2012")
 
 
+def list_of(root: Path, split: str) -> Path:
+    """The file that lists a split's IDs, whether it is there or not."""
+    return find_folder(root) / "ImageSets" / "Segmentation" / f"{split}.txt"
+
+
 def split_ids(root: Path, split: str) -> list[str]:
     """The IDs of a split, as they stand in its file, without blank lines and trailing spaces.
 
     Raises:
         DataError: no such folder or split (the message lists the splits that are there), or an empty split.
     """
-    lists = find_folder(root) / "ImageSets" / "Segmentation"
-    path = lists / f"{split}.txt"
+    path = list_of(root, split)
+    lists = path.parent
     if not _NAME.fullmatch(split) or not path.is_file():
         there = ", ".join(sorted(file.stem for file in lists.glob("*.txt"))) or "no split at all"
         raise DataError(f"{lists}: got no split {split!r}, expected a file SPLIT.txt; there is {there}")

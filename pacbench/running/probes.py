@@ -18,6 +18,9 @@ from .process import run_to_end
 
 _PYTEST_INI = "[pytest]\n# Made by pacbench: jobs of this run do not read the settings of the folder they start in.\n"
 _ENVIRONMENT_TIMEOUT_S = 300
+METHODS_LISTED_UNDER = "unfold"
+"""The backend that suites are collected with to list their methods: a stranger's might not load."""
+
 _NOT_INHERITED = ("PYTEST_", "PACBENCH_")
 
 
@@ -39,7 +42,7 @@ def methods_by_suite(settings: RunSettings, targets: Mapping[str, str]) -> dict[
     """
     if settings.methods is None:
         return None
-    known = {suite: list_methods(suite, settings.backends[0], targets) for suite in settings.suites}
+    known = {suite: list_methods(suite, METHODS_LISTED_UNDER, targets) for suite in settings.suites}
     every = {name for names in known.values() for name in names}
     for name in settings.methods:
         if name not in every:

@@ -22,11 +22,13 @@ def session_fixtures(options: SuiteOptions) -> ModuleType:
 
     @pytest.fixture(scope="session", params=options.backends, ids=options.backends)
     def backend(request: pytest.FixtureRequest) -> Backend:
-        """A backend that was asked for; skips, with all its reasons, where that cannot run."""
-        from pacbench.registry import get_backend, unavailable_reasons
+        """A backend that was asked for; skips, with all its reasons, where that cannot run on this machine."""
+        from pacbench.registry import BrokenBackend, get_backend, unavailable_reasons
 
         found = get_backend(request.param)
         reasons = unavailable_reasons(found)
+        if isinstance(found, BrokenBackend):
+            pytest.fail(f"does not load: {reasons[0].text}", pytrace=False)
         if reasons:
             pytest.skip("unavailable: " + "; ".join(f"{reason.text}; mend: {reason.mend}" for reason in reasons))
         return found

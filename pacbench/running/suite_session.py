@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -17,9 +17,6 @@ from .case_recorder import CaseRecorder
 from .measure import Measure
 from .profiles import PROFILES
 from .suite_options import WORKER_INPUT, SuiteOptions
-
-if TYPE_CHECKING:
-    pass
 
 MARKERS = (
     "smoke: a gate's named subset, run before every run",

@@ -12,6 +12,7 @@ from torch import Tensor
 from pacbench.data import scenes, unaries, voc2012
 from pacbench.data.data_error import DataError
 from pacbench.data.scene_unary import scene_unary
+from pacbench.measuring.package_hash import data_hash
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class CrfDataset:
     class_names: tuple[str, ...]
     tuning: Split
     evaluation: Split
+    digest: str = ""
+    """Of the files that it reads, so that nothing found on them is used for others; empty for embedded data."""
 
     @property
     def num_classes(self) -> int:
@@ -127,6 +130,8 @@ def voc_folder(root: Path, extent: Extent) -> CrfDataset:
         try:
             tuned += [item_id for item_id in voc2012.split_ids(root, name) if item_id not in evaluated]
         except DataError:
+            if voc2012.list_of(root, name).exists():
+                raise
             continue
         names.append(name)
     if not names:
@@ -137,6 +142,7 @@ def voc_folder(root: Path, extent: Extent) -> CrfDataset:
         tuple(voc2012.CLASS_NAMES),
         Split("+".join(names), _spread(tuple(dict.fromkeys(tuned)), extent.images_to_tune), load),
         Split("val", evaluated, load),
+        data_hash(root),
     )
 
 

@@ -19,6 +19,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pacbench.backend import Backend
+from pacbench.measuring.package_hash import package_hash
 from pacbench.metrics.mean_iou import MeanIoUMeter
 
 from .dataset import CrfDataset, Item
@@ -97,6 +98,8 @@ class Tuner:
             dict(method.grid),
             dict(method.start),
             self.budget,
+            self.dataset.digest,
+            package_hash(),
         ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 

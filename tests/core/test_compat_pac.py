@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any
 
 import pytest
@@ -140,3 +141,14 @@ def test_unused_arguments_are_ignored() -> None:
     one = torch.ones(1)
     given, _ = pac.packernel2d(G, kernel_size=3, smooth_kernel=torch.ones(1, 1, 3, 3), inv_alpha=one, inv_lambda=one)
     assert torch.equal(plain, given)
+
+
+def test_np_gaussian_2d() -> None:
+    gaussian = pac.np_gaussian_2d(5)
+    assert gaussian.shape == (5, 5)
+    assert gaussian.dtype == "float32"
+    assert gaussian.sum() == pytest.approx(1, abs=1e-6)
+    assert gaussian[2, 3] / gaussian[2, 2] == pytest.approx(math.exp(-0.5 / 1.25**2), rel=1e-5)
+    assert pac.np_gaussian_2d(3, 0.5)[1, 0] / pac.np_gaussian_2d(3, 0.5)[1, 1] == pytest.approx(math.exp(-2), rel=1e-5)
+    with pytest.raises(ValueError, match="np_gaussian_2d: got width 4"):
+        pac.np_gaussian_2d(4)

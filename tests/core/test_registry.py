@@ -129,3 +129,13 @@ def test_use_backend_holds_in_its_thread_only(register, make_backend):
         looked.set()
         thread.join(10)
     assert seen == {"outside": None, "inside": get_backend("bee")}
+
+
+def test_a_backend_that_declares_nothing_is_broken_not_fatal(register):
+    class Undeclared(Backend):
+        name = "undeclared"
+
+    register(Undeclared)
+    (reason,) = get_backend("undeclared").unavailable_reasons()
+    assert "summary" in reason.text
+    assert "is not a str, which every backend declares" in reason.text

@@ -14,8 +14,8 @@ import torch
 from hypothesis import HealthCheck, assume, given, seed, settings
 from hypothesis import strategies as st
 
-import pacbench
 from pacbench.calls import OPERATORS
+from pacbench.measuring.package_hash import package_hash
 from pacbench.suites.gradients.cases import CONVOLUTIONS, TRANSPOSED, Case
 from pacbench.suites.gradients.comparing import assert_agrees
 from pacbench.suites.gradients.direct_oracle import expected
@@ -92,7 +92,7 @@ def test_random_calls(case: Case) -> None:
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_many_random_calls(chunk: int) -> None:
     done = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
-    key = {"pacbench": pacbench.__version__, "torch": torch.__version__, "chunk": chunk, "calls": CALLS_A_CHUNK}
+    key = {"package_hash": package_hash(), "torch": torch.__version__, "chunk": chunk, "calls": CALLS_A_CHUNK}
     if any(key.items() <= entry.items() for entry in done):
         pytest.skip(f"done before: see {RESULTS.name}")
     tried = 0

@@ -44,6 +44,10 @@ def test_link_leads_somewhere(target: str) -> None:
     assert (ROOT / target).exists()
 
 
+def test_nothing_is_left_to_fill_in() -> None:
+    assert not re.findall(r"@[A-Z_]+@", README)
+
+
 def test_ci_runs_the_readme_command() -> None:
     readme = next(block for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) if "tox" in block)
     steps = [step.strip() for step in readme.split("&&")]

@@ -262,3 +262,12 @@ def test_session_fixtures_raise_no_warning(pytester: pytest.Pytester):
             assert (backend.name, profile, data_root, run_folder) == ("unfold", "full", None, None)
     """)
     pytester.runpytest_subprocess("-W", "error", "--pacbench-profile=full").assert_outcomes(passed=1)
+
+
+def test_a_backend_that_does_not_load_fails_and_is_no_skip(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
+    from pacbench import registry
+
+    broken = registry.BrokenBackend("mine", "SyntaxError while loading it: line 3")
+    monkeypatch.setattr(registry, "get_backend", lambda name: broken)
+    pytester.makepyfile("def test_any(backend): pass")
+    pytester.runpytest_inprocess("--pacbench-backend=unfold").assert_outcomes(errors=1)
