@@ -27,6 +27,7 @@ VOID = 255
 
 _PARTS = ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation")
 _IMAGE_SUFFIXES = (".jpg", ".png", ".jpeg")
+_LISTS = Path("ImageSets", "Segmentation")
 _NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9_.-]+")
 
 
@@ -68,7 +69,7 @@ def find_folder(root: Path) -> Path:
 
 def list_of(root: Path, split: str) -> Path:
     """The file that lists a split's IDs, whether it is there or not."""
-    return find_folder(root) / "ImageSets" / "Segmentation" / f"{split}.txt"
+    return find_folder(root) / _LISTS / f"{split}.txt"
 
 
 def split_ids(root: Path, split: str) -> list[str]:
@@ -78,7 +79,7 @@ def split_ids(root: Path, split: str) -> list[str]:
         DataError: no such folder or split (the message lists the splits that are there), or an empty split.
     """
     path = list_of(root, split)
-    lists = path.parent
+    lists = find_folder(root) / _LISTS
     if not _NAME.fullmatch(split) or not path.is_file():
         there = ", ".join(sorted(file.stem for file in lists.glob("*.txt"))) or "no split at all"
         raise DataError(f"{lists}: got no split {split!r}, expected a file SPLIT.txt; there is {there}")
