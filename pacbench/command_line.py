@@ -105,7 +105,7 @@ def _bench(
     profile: Profile = "standard",
     output: Output = None,
     rounds: Rounds = None,
-    timeout: Timeout = 1800,
+    timeout: Timeout = 3600,
 ) -> int:
     """Time single operators: ratios, GFLOP/s, % of the measured FMA peak, peak memory."""
     from .commands import run
@@ -133,7 +133,7 @@ def _run(
     data_root: DataRoot = None,
     output: Output = None,
     rounds: Rounds = None,
-    timeout: Timeout = 1800,
+    timeout: Timeout = 3600,
     resume: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Take this run up again, under its own settings.")
     ] = None,
