@@ -167,6 +167,49 @@ def pooling(
     return _with_kernel_or_guide(operator, input, kernel, guide, mask, {}, window, adapting, None)
 
 
+def mean_field_update(
+    base: Tensor,
+    beliefs: Tensor,
+    kernel: Tensor,
+    weight: Tensor,
+    *,
+    window: Window,
+    shared_filters: bool,
+    message_weight: float,
+) -> Call:
+    """Check the arguments of `mean_field_update`; weight and window agree already."""
+    operator = "mean_field_update"
+    _expect_image(operator, "base", base)
+    _expect_image(operator, "beliefs", beliefs)
+    _expect_tensor(operator, "beliefs", beliefs, like=base, like_name="base")
+    if beliefs.shape != base.shape:
+        raise ValueError(f"{operator}: got beliefs {tuple(beliefs.shape)}, expected {tuple(base.shape)} as base")
+    _expect_tensor(operator, "weight", weight, like=base, like_name="base")
+    channels = 1 if shared_filters else base.shape[1]
+    if tuple(weight.shape[:2]) != (channels, channels):
+        raise ValueError(
+            f"{operator}: got weight {tuple(weight.shape)}, expected ({channels}, {channels}, k_h, k_w) "
+            + ("with shared_filters" if shared_filters else f"(base is {tuple(base.shape)})")
+        )
+    size: Pair = (base.shape[2], base.shape[3])
+    output_size = window.output_size(size)
+    if output_size != size:
+        raise ValueError(
+            f"{operator}: got padding {window.padding}, which gives an output of {output_size[0]} x {output_size[1]} "
+            f"pixels, expected one of {size[0]} x {size[1]} as base (kernel_size {window.kernel_size}, dilation "
+            f"{window.dilation})"
+        )
+    if not isinstance(message_weight, (int, float)) or isinstance(message_weight, bool):
+        raise TypeError(f"{operator}: got message_weight of type {type(message_weight).__name__}, expected float")
+    tensors = {
+        "base": base,
+        "beliefs": beliefs,
+        "kernel": _kernel(operator, kernel, base, window, output_size, "base"),
+        "weight": weight,
+    }
+    return Call(operator, tensors, window, None, shared_filters, float(message_weight))
+
+
 def filter_size(operator: str, weight: Tensor) -> Pair:
     """Kernel size by the weight's last two axes."""
     _expect_floating(operator, "weight", weight)
@@ -211,18 +254,21 @@ def _with_kernel_or_guide(
     return Call(operator, tensors, window, adapting, shared_filters)
 
 
-def _kernel(operator: str, kernel: Tensor | None, input: Tensor, window: Window, output_size: Pair) -> Tensor:
+def _kernel(
+    operator: str, kernel: Tensor | None, image: Tensor, window: Window, output_size: Pair, name: str = "input"
+) -> Tensor:
+    """A checked kernel for an image (N, C, H, W), which is the argument of that name."""
     if not isinstance(kernel, Tensor):
         raise TypeError(f"{operator}: got kernel of type {type(kernel).__name__}, expected torch.Tensor")
-    channels = (1, input.shape[1]) if operator == "pacpool2d" else (1,)
-    expected = (input.shape[0], *window.kernel_size, *output_size)
+    channels = (1, image.shape[1]) if operator == "pacpool2d" else (1,)
+    expected = (image.shape[0], *window.kernel_size, *output_size)
     if kernel.dim() != 6 or (kernel.shape[0], *kernel.shape[2:]) != expected or kernel.shape[1] not in channels:
         one_or_c = " or ".join(map(str, dict.fromkeys(channels)))
         raise ValueError(
             f"{operator}: got kernel {tuple(kernel.shape)}, expected ({expected[0]}, {one_or_c}, "
-            f"{', '.join(map(str, expected[1:]))}) (input is {tuple(input.shape)})"
+            f"{', '.join(map(str, expected[1:]))}) ({name} is {tuple(image.shape)})"
         )
-    _expect_guide_dtype(operator, "kernel", kernel, input)
+    _expect_guide_dtype(operator, "kernel", kernel, image, name)
     return kernel
 
 
@@ -298,6 +344,11 @@ def _output_size(operator: str, window: Window, size: Pair, name: str) -> Pair:
 
 
 def _pair(operator: str, name: str, value: PairLike, least: int) -> Pair:
+    # The common cases first: the checks by abstract classes are slow.
+    if type(value) is int and value >= least:
+        return value, value
+    if type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int and min(value) >= least:
+        return value
     values = (value, value) if isinstance(value, Integral) else tuple(value) if isinstance(value, Sequence) else None
     if values is None or not all(isinstance(item, Integral) and not isinstance(item, bool) for item in values):
         raise TypeError(f"{operator}: got {name} {value!r}, expected an int or a pair of ints")
@@ -333,11 +384,13 @@ def _expect_tensor(operator: str, name: str, tensor: Tensor, *, like: Tensor, li
         raise ValueError(f"{operator}: got {name} on {tensor.device}, expected {like.device} as {like_name}")
 
 
-def _expect_guide_dtype(operator: str, name: str, tensor: Tensor, input: Tensor) -> None:
-    """Guide and kernel have the input's dtype, or float32 beside a 16-bit input (as under autocast)."""
+def _expect_guide_dtype(operator: str, name: str, tensor: Tensor, image: Tensor, image_name: str = "input") -> None:
+    """Guide and kernel have the image's dtype, or float32 beside a 16-bit image (as under autocast)."""
     _expect_floating(operator, name, tensor)
-    if tensor.device != input.device:
-        raise ValueError(f"{operator}: got {name} on {tensor.device}, expected {input.device} as input")
-    if tensor.dtype != input.dtype and not (input.dtype in _SIXTEEN_BIT and tensor.dtype == torch.float32):
-        wider = " or torch.float32" if input.dtype in _SIXTEEN_BIT else ""
-        raise TypeError(f"{operator}: got {name} of dtype {tensor.dtype}, expected {input.dtype}{wider} as input")
+    if tensor.device != image.device:
+        raise ValueError(f"{operator}: got {name} on {tensor.device}, expected {image.device} as {image_name}")
+    if tensor.dtype != image.dtype and not (image.dtype in _SIXTEEN_BIT and tensor.dtype == torch.float32):
+        wider = " or torch.float32" if image.dtype in _SIXTEEN_BIT else ""
+        raise TypeError(
+            f"{operator}: got {name} of dtype {tensor.dtype}, expected {image.dtype}{wider} as {image_name}"
+        )

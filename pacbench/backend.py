@@ -1,8 +1,8 @@
-"""The contract of a backend: declared capabilities and up to seven operators.
+"""The contract of a backend: declared capabilities and up to eight operators.
 
-A backend that computes the four unfused operators gets the three guided ones for nothing (kernel, then operator);
-a fused backend overrides them. Arguments have been checked before a backend sees them: shapes fit, devices agree,
-and the call lies within the declared capabilities.
+A backend that computes the four unfused operators gets the three guided ones (kernel, then operator) and the
+mean-field update (softmax, convolution, sum) for nothing; a fused backend overrides them. Arguments have been checked
+before a backend sees them: shapes fit, devices agree, and the call lies within the declared capabilities.
 """
 
 from __future__ import annotations
@@ -125,3 +125,24 @@ class Backend:
         """`packernel2d` and `pacpool2d` in one; a fused backend never stores the kernel."""
         kernel, output_mask = self.packernel2d(guide, mask, window=window, adapting=adapting)
         return self.pacpool2d(input, kernel, window=window), output_mask
+
+    def mean_field_update(
+        self,
+        base: Tensor,
+        beliefs: Tensor,
+        kernel: Tensor,
+        weight: Tensor,
+        *,
+        window: Window,
+        shared_filters: bool,
+        message_weight: float,
+    ) -> Tensor:
+        """Softmax of the beliefs, `pacconv2d` of it, and the weighted sum with the base, in one.
+
+        A fused backend stores neither the probabilities nor the message. The window has stride 1 and keeps the size
+        of the image; base and beliefs may be one tensor.
+        """
+        message = self.pacconv2d(
+            beliefs.softmax(dim=1), kernel, weight, None, window=window, shared_filters=shared_filters
+        )
+        return base.add(message, alpha=message_weight)

@@ -20,6 +20,7 @@ OPERATORS: tuple[str, ...] = (
     "guided_pacconv2d",
     "guided_pacconv_transpose2d",
     "guided_pacpool2d",
+    "mean_field_update",
 )
 
 OPTIONS: tuple[str, ...] = (
@@ -49,7 +50,8 @@ class Call:
         tensors: The tensor arguments in the operator's order; None for an optional one that was not given.
         window: Where the taps lie.
         adapting: The adapting kernel, for `packernel2d` and the guided operators.
-        shared_filters: One spatial filter for all channels, for the convolutions.
+        shared_filters: One spatial filter for all channels, for the convolutions and the mean-field update.
+        message_weight: What the message is multiplied by, for the mean-field update.
     """
 
     operator: str
@@ -57,6 +59,7 @@ class Call:
     window: Window
     adapting: AdaptingKernel | None = None
     shared_filters: bool | None = None
+    message_weight: float | None = None
 
     def keywords(self) -> dict[str, Any]:
         """The arguments of the backend's method of that name."""
@@ -65,6 +68,8 @@ class Call:
             keywords["adapting"] = self.adapting
         if self.shared_filters is not None:
             keywords["shared_filters"] = self.shared_filters
+        if self.message_weight is not None:
+            keywords["message_weight"] = self.message_weight
         return keywords
 
     def given_tensors(self) -> dict[str, Tensor]:
@@ -79,7 +84,7 @@ class Call:
 
     @property
     def leading(self) -> Tensor:
-        """The tensor whose device and dtype name the call: the input, or the guide of `packernel2d`."""
+        """The tensor whose device and dtype name the call: the input, the guide of `packernel2d`, or the base."""
         tensor = next(iter(self.tensors.values()))
         if tensor is None:
             raise ValueError(f"{self.operator}: got None as first argument, expected a tensor")

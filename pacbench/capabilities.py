@@ -20,7 +20,10 @@ DIFFERENTIABLE: tuple[str, ...] = (
     "inv_alpha",
     "inv_lambda",
 )
-"""The tensor arguments that have a gradient; a mask has none."""
+"""The tensor arguments that have a gradient; a mask has none. Base and beliefs count as input."""
+
+COUNTED_AS: Mapping[str, str] = {"base": "input", "beliefs": "input"}
+"""Arguments of the mean-field update whose gradient is declared under another name."""
 
 TOLERANCES: Mapping[tuple[str, Direction], float] = {
     ("float64", "forward"): 1e-12,
@@ -56,9 +59,11 @@ class Capabilities:
     Attributes:
         devices: Device types, such as ``("cpu", "cuda")``.
         dtypes: Names of dtypes of input and weight, such as ``("float64", "float32")``.
-        operators: Which of :data:`pacbench.calls.OPERATORS` it computes.
+        operators: Which of :data:`pacbench.calls.OPERATORS` it computes; `mean_field_update` comes with `pacconv2d`,
+            whether it is listed or not.
         options: Which of :data:`pacbench.calls.OPTIONS` it computes.
-        gradients: Arguments that it differentiates with respect to; empty for a forward-only backend.
+        gradients: Arguments that it differentiates with respect to (see :meth:`differentiates`); empty for a
+            forward-only backend.
         derivative_order: How many times outputs can be differentiated; None for any number.
         deterministic: Whether the same call gives the same bits twice in one process.
         tolerances: Largest relative error per (dtype, direction), where it differs from :data:`TOLERANCES`.
@@ -78,6 +83,8 @@ class Capabilities:
 
     def __post_init__(self) -> None:
         _expect_known("operators", self.operators, OPERATORS)
+        if "pacconv2d" in self.operators and "mean_field_update" not in self.operators:
+            object.__setattr__(self, "operators", (*self.operators, "mean_field_update"))
         _expect_known("options", self.options, OPTIONS)
         _expect_known("gradients", self.gradients, DIFFERENTIABLE)
         for (dtype, direction), tolerance in self.tolerances.items():
@@ -92,6 +99,10 @@ class Capabilities:
         """Largest error allowed, relative to the largest value of the reference."""
         declared = self.tolerances.get((dtype, direction))
         return TOLERANCES[dtype, direction] if declared is None else declared
+
+    def differentiates(self, argument: str) -> bool:
+        """Whether outputs are differentiated with respect to an operator's argument; base and beliefs go with input."""
+        return COUNTED_AS.get(argument, argument) in self.gradients
 
     def not_supported_reasons(self, call: Call) -> list[str]:
         """Every reason why the declaration does not cover the call; empty if it does."""
@@ -110,8 +121,8 @@ class Capabilities:
             for name, tensor in call.given_tensors().items()
             if torch.is_grad_enabled()
             and tensor.requires_grad
-            and name in DIFFERENTIABLE
-            and name not in self.gradients
+            and COUNTED_AS.get(name, name) in DIFFERENTIABLE
+            and not self.differentiates(name)
         ]
         return reasons
 

@@ -9,25 +9,25 @@ for a backend that does not exist, UnavailableError for one that cannot run here
 reasons, where a backend that was asked for (or every candidate) does not support the call.
 
 Under autocast the convolutions follow `torch.nn.functional.conv2d`: input, weight and bias take autocast's dtype;
-guide and adapting kernel stay in float32.
+guide and adapting kernel stay in float32. The mean-field update, a running sum, is computed in float32.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from . import arguments, dispatch
+from . import arguments, autocast
 from .arguments import PairLike
 from .backend import Backend
-from .calls import Call
+from .mean_field import mean_field_update
 
 __all__ = [
     "guided_pacconv2d",
     "guided_pacconv_transpose2d",
     "guided_pacpool2d",
+    "mean_field_update",
     "pacconv2d",
     "pacconv_transpose2d",
     "packernel2d",
@@ -95,7 +95,7 @@ def packernel2d(
         channel_wise,
         normalize_kernel,
     )
-    kernel, output_mask = _run(arguments.packernel2d(guide, mask, window, adapting), backend)
+    kernel, output_mask = autocast.run(arguments.packernel2d(guide, mask, window, adapting), backend)
     return kernel, output_mask
 
 
@@ -132,11 +132,11 @@ def pacconv2d(
     operator = "pacconv2d"
     size = arguments.filter_size(operator, weight)
     window = arguments.window(operator, size, stride, padding, 0, dilation, transposed=False)
-    input, weight, bias = _autocast(input, weight, bias)
+    input, weight, bias = autocast.narrowed(input, weight, bias)
     call = arguments.convolution(
         operator, input, kernel, None, weight, bias, None, window=window, adapting=None, shared_filters=shared_filters
     )
-    output: Tensor = _run(call, backend)
+    output: Tensor = autocast.run(call, backend)
     return output
 
 
@@ -176,11 +176,11 @@ def pacconv_transpose2d(
     operator = "pacconv_transpose2d"
     size = arguments.filter_size(operator, weight)
     window = arguments.window(operator, size, stride, padding, output_padding, dilation, transposed=True)
-    input, weight, bias = _autocast(input, weight, bias)
+    input, weight, bias = autocast.narrowed(input, weight, bias)
     call = arguments.convolution(
         operator, input, kernel, None, weight, bias, None, window=window, adapting=None, shared_filters=shared_filters
     )
-    output: Tensor = _run(call, backend)
+    output: Tensor = autocast.run(call, backend)
     return output
 
 
@@ -210,7 +210,9 @@ def pacpool2d(
     """
     operator = "pacpool2d"
     window = arguments.window(operator, kernel_size, stride, padding, 0, dilation, transposed=False)
-    output: Tensor = _run(arguments.pooling(operator, input, kernel, None, None, window=window, adapting=None), backend)
+    output: Tensor = autocast.run(
+        arguments.pooling(operator, input, kernel, None, None, window=window, adapting=None), backend
+    )
     return output
 
 
@@ -247,7 +249,7 @@ def guided_pacconv2d(
     adapting = _adapting(
         operator, guide, kernel_type, smooth_kernel_type, smooth_kernel, inv_alpha, inv_lambda, False, normalize_kernel
     )
-    input, weight, bias = _autocast(input, weight, bias)
+    input, weight, bias = autocast.narrowed(input, weight, bias)
     call = arguments.convolution(
         operator,
         input,
@@ -260,7 +262,7 @@ def guided_pacconv2d(
         adapting=adapting,
         shared_filters=shared_filters,
     )
-    output, output_mask = _run(call, backend)
+    output, output_mask = autocast.run(call, backend)
     return output if mask is None else (output, output_mask)
 
 
@@ -298,7 +300,7 @@ def guided_pacconv_transpose2d(
     adapting = _adapting(
         operator, guide, kernel_type, smooth_kernel_type, smooth_kernel, inv_alpha, inv_lambda, False, normalize_kernel
     )
-    input, weight, bias = _autocast(input, weight, bias)
+    input, weight, bias = autocast.narrowed(input, weight, bias)
     call = arguments.convolution(
         operator,
         input,
@@ -311,7 +313,7 @@ def guided_pacconv_transpose2d(
         adapting=adapting,
         shared_filters=shared_filters,
     )
-    output, output_mask = _run(call, backend)
+    output, output_mask = autocast.run(call, backend)
     return output if mask is None else (output, output_mask)
 
 
@@ -356,15 +358,8 @@ def guided_pacpool2d(
         normalize_kernel,
     )
     call = arguments.pooling(operator, input, None, guide, mask, window=window, adapting=adapting)
-    output, output_mask = _run(call, backend)
+    output, output_mask = autocast.run(call, backend)
     return output if mask is None else (output, output_mask)
-
-
-def _run(call: Call, backend: str | Backend | None) -> Any:
-    if _under_autocast(call.leading):
-        with torch.autocast(call.device_type, enabled=False):
-            return dispatch.run(call, backend)
-    return dispatch.run(call, backend)
 
 
 def _adapting(
@@ -393,26 +388,4 @@ def _adapting(
 
 def _guide_of(operator: str, guide: Tensor) -> Tensor:
     """The checked guide; under autocast a 16-bit one becomes float32."""
-    guide = arguments.guide_of(operator, guide)
-    if _under_autocast(guide) and guide.dtype in {torch.float16, torch.bfloat16}:
-        return guide.float()
-    return guide
-
-
-def _under_autocast(tensor: Tensor) -> bool:
-    """Whether autocast is on for the tensor's device; some devices (meta) have none."""
-    device_type = tensor.device.type
-    return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
-
-
-def _autocast(input: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Input, weight and bias as autocast passes them to `F.conv2d`: in its dtype, float64 apart."""
-    if not isinstance(input, Tensor) or not _under_autocast(input):
-        return input, weight, bias
-    dtype = torch.get_autocast_dtype(input.device.type)
-
-    def cast(tensor: Any) -> Any:
-        eligible = isinstance(tensor, Tensor) and tensor.is_floating_point() and tensor.dtype != torch.float64
-        return tensor.to(dtype) if eligible else tensor
-
-    return cast(input), cast(weight), cast(bias)
+    return autocast.widened(arguments.guide_of(operator, guide))

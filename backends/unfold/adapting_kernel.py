@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
 from pacbench.adapting_kernel import AdaptingKernel
+from pacbench.centres import centres
 from pacbench.columns import columns
 from pacbench.geometry import Window
 
@@ -19,7 +19,7 @@ def adapting_kernel(
 ) -> tuple[Tensor, Tensor | None]:
     """Kernel (N, 1 or G, k_h, k_w, H', W') and output mask (bool, N, 1, H', W'); see `pacbench.functional`."""
     over_guide = window.over_guide
-    difference = columns(guide, over_guide) - _centres(guide, over_guide, adapting.smooth_kernel)
+    difference = columns(guide, over_guide) - centres(guide, over_guide, adapting.smooth_kernel)[:, :, None, None]
     if adapting.asymmetric:
         difference = difference.clamp_min(0)
     distance = difference.square()
@@ -36,24 +36,6 @@ def adapting_kernel(
     kernel = kernel * valid
     norm = _over_taps(kernel) if adapting.normalize else _divided(_over_taps(valid), _over_taps(inside))
     return _divided(kernel, norm), _over_taps(valid != 0)[:, :, 0, 0] > 0
-
-
-def _centres(guide: Tensor, window: Window, smooth_kernel: Tensor | None) -> Tensor:
-    """f_i at each window's centre, (N, G, 1, 1, H', W'): the guide there, or the guide smoothed."""
-    n, g, h, w = guide.shape
-    smooth_kernel = guide.new_ones(1, 1, 1, 1) if smooth_kernel is None else smooth_kernel
-    half_h, half_w = smooth_kernel.shape[2] // 2, smooth_kernel.shape[3] // 2
-    (reach_h, reach_w), (height, width) = window.reach, window.output_size((h, w))
-    # Pixel (y, x) of the output has its centre at y·stride + reach/2 - padding; a negative pad crops.
-    top, left = half_h + window.padding[0] - reach_h // 2, half_w + window.padding[1] - reach_w // 2
-    bottom = (height - 1) * window.stride[0] + 2 * half_h + 1 - h - top
-    right = (width - 1) * window.stride[1] + 2 * half_w + 1 - w - left
-    padded = F.pad(guide.reshape(n * g, 1, h, w), (left, right, top, bottom))
-    if smooth_kernel.numel() == 1:
-        centres = padded[:, :, :: window.stride[0], :: window.stride[1]] * smooth_kernel
-    else:
-        centres = F.conv2d(padded, smooth_kernel, stride=window.stride)
-    return centres.view(n, g, 1, 1, height, width)
 
 
 def _of_distance(distance: Tensor, adapting: AdaptingKernel) -> Tensor:

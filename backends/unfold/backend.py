@@ -112,6 +112,29 @@ class UnfoldBackend(Backend):
         """See the contract; the kernel of a 16-bit guide is not rounded on the way."""
         return super().guided_pacpool2d(input, _wide(guide), mask, window=window, adapting=adapting)
 
+    def mean_field_update(
+        self,
+        base: Tensor,
+        beliefs: Tensor,
+        kernel: Tensor,
+        weight: Tensor,
+        *,
+        window: Window,
+        shared_filters: bool,
+        message_weight: float,
+    ) -> Tensor:
+        """See the contract; probabilities and message of 16-bit beliefs are not rounded on the way."""
+        updated = super().mean_field_update(
+            _wide(base),
+            _wide(beliefs),
+            kernel,
+            weight,
+            window=window,
+            shared_filters=shared_filters,
+            message_weight=message_weight,
+        )
+        return updated.to(base.dtype)
+
 
 def _contracted(modulated: Tensor, weight: Tensor, bias: Tensor | None, axes: str, shared_filters: bool) -> Tensor:
     """Taps (N, C, k_h, k_w, H', W') times the filter, summed over channels and taps, plus bias."""

@@ -115,10 +115,11 @@ class ConvCRF(nn.Module):
             raise ValueError(
                 f"ConvCRF: image is {tuple(image.shape)} of {image.dtype}, expected (N, 3, H, W) of a floating type"
             )
-        mesh = create_position_feats(image.shape[-2:], None, image.shape[0], image.device, image.dtype)
+        mesh = create_position_feats(image.shape[-2:], None, 1, image.device, image.dtype)
         colour = image / self.colour_schan
         if self.colour_sdims is not None:
-            colour = torch.cat([mesh / self.colour_sdims, colour], dim=1)
+            position = (mesh / self.colour_sdims).expand(image.shape[0], -1, -1, -1)
+            colour = torch.cat([position, colour], dim=1)
         by_position = self._gaussian(mesh / self.position_sdims)
         return self.position_compat * by_position + self.colour_compat * self._gaussian(colour)
 
@@ -151,8 +152,10 @@ class ConvCRF(nn.Module):
                 f"{tuple(unary.shape)} and blur {self.blur}"
             )
         log_unary = unary.log_softmax(dim=1)
-        logits = beliefs = log_unary
-        for _ in range(self.num_steps):
+        base = (self.unary_weight - self.weight) * log_unary
+        logits = log_unary
+        for step in range(self.num_steps):
+            beliefs = logits.softmax(dim=1) if step else log_unary
             message = pacpool2d(
                 pool_by(beliefs, self.blur),
                 kernel,
@@ -160,10 +163,8 @@ class ConvCRF(nn.Module):
                 padding=self.filter_size // 2,
                 backend=self.backend,
             )
-            message = upsample_by(message, self.blur, size)
-            logits = (self.unary_weight - self.weight) * log_unary + self.weight * message
-            beliefs = logits.softmax(dim=1)
-        return beliefs if self.final_softmax else logits
+            logits = base + upsample_by(self.weight * message, self.blur, size)
+        return logits.softmax(dim=1) if self.final_softmax and self.num_steps else logits
 
     def forward(self, unary: Tensor, image: Tensor) -> Tensor:
         """`steps` with the `kernel` of the image.

@@ -15,8 +15,10 @@ from typing import Any, Literal, cast, get_args
 import torch
 from torch import Tensor, nn
 
+from pacbench import autocast
 from pacbench.backend import Backend
 from pacbench.crf.blurring import blurred_size, pool_by, upsample_by
+from pacbench.functional import mean_field_update
 from pacbench.nn.layers import PacConv2d
 from pacbench.nn.pairwise_kernel import PairwiseKernel
 
@@ -46,6 +48,10 @@ class PacCRF(nn.Module):
 
     Shapes:
         unary and result (N, channels, H, W); edge features (N, G, H, W).
+
+    A kernel without blur whose compatibility lies in its filter ('4d', 'potts') is served by
+    `pacbench.functional.mean_field_update`, which calls no hooks of its messenger. Under autocast the beliefs are
+    float32, whatever the unary is.
 
     As in the reference, `pairwise_weights` holds a parameter for every kernel, but only that of a Potts kernel
     without spatial filter (and without `fixed_weighting`) is used; elsewhere the constant given is, since the
@@ -180,25 +186,53 @@ class PacCRF(nn.Module):
             self._check_features(edge_feat, unary)
             edge_kernel = self.compute_edge_kernels(edge_feat)
         kernels = self._checked_kernels(edge_kernel, unary)
-        beliefs = unary if logQ is None else logQ
+        beliefs = autocast.widened(unary if logQ is None else logQ)
+        base = autocast.widened(unary) * self.unary_weight
         for _ in range(self.num_steps):
-            beliefs = self._step(unary, beliefs, kernels)
+            beliefs = self._step(base, beliefs, kernels)
         return _finish(beliefs, self.final_output)
 
-    def _step(self, unary: Tensor, beliefs: Tensor, kernels: Sequence[Tensor | None]) -> Tensor:
-        size = (unary.shape[2], unary.shape[3])
-        probabilities = beliefs.softmax(dim=1)
-        blurred = {blur: pool_by(probabilities, blur) for blur in {kernel.blur for kernel in self.kernels}}
-        updated = unary * self.unary_weight
+    def _step(self, base: Tensor, beliefs: Tensor, kernels: Sequence[Tensor | None]) -> Tensor:
+        """The base, which is the weighted unary, minus the message of each kernel."""
+        updated = base
+        sources: dict[int, Tensor] = {}
         for i, (kernel, adapting) in enumerate(zip(self.kernels, kernels, strict=True)):
-            messenger = self.messengers[i]
-            source = blurred[kernel.blur]
-            message = messenger(source, None, adapting) if kernel.adapts else messenger(source)
-            compat = self._compat(i)
-            if compat is not None:
-                message = compat(message)
-            updated = updated - self._weight(i) * upsample_by(message, kernel.blur, size)
+            if kernel.in_filter and adapting is not None:
+                updated = self._fused_update(i, updated, beliefs, adapting)
+                continue
+            if not sources:
+                sources[1] = beliefs.softmax(dim=1)
+            if kernel.blur not in sources:
+                sources[kernel.blur] = pool_by(sources[1], kernel.blur)
+            message, weight = self._message(i, sources[kernel.blur], adapting), self._weight(i)
+            if isinstance(weight, Tensor):
+                message, weight = message * weight, 1.0
+            upsampled = upsample_by(message, kernel.blur, (base.shape[2], base.shape[3]))
+            updated = updated.sub(upsampled, alpha=weight)
         return updated
+
+    def _fused_update(self, i: int, base: Tensor, beliefs: Tensor, adapting: Tensor) -> Tensor:
+        messenger, weight = cast(PacConv2d, self.messengers[i]), self._weight(i)
+        filters = messenger.weight
+        if isinstance(weight, Tensor):  # learnable: the gradient reaches it through the filter
+            filters, weight = filters * weight, 1.0
+        return mean_field_update(
+            base,
+            beliefs,
+            adapting,
+            filters,
+            messenger.padding,
+            messenger.dilation,
+            messenger.shared_filters,
+            -float(weight),
+            backend=messenger.backend,
+        )
+
+    def _message(self, i: int, probabilities: Tensor, adapting: Tensor | None) -> Tensor:
+        guiding = (None, adapting) if self.kernels[i].adapts else ()
+        message: Tensor = self.messengers[i](probabilities, *guiding)
+        compat = self._compat(i)
+        return message if compat is None else compat(message)
 
     def _weight(self, i: int) -> Tensor | float:
         kernel = self.kernels[i]

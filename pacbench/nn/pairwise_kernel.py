@@ -53,6 +53,11 @@ class PairwiseKernel:
         return self.compat_type != "na"
 
     @property
+    def in_filter(self) -> bool:
+        """Whether one adapted filter at full resolution is the whole message, as `mean_field_update` computes it."""
+        return self.blur == 1 and self.compat_type in ("4d", "potts")
+
+    @property
     def signed_weight(self) -> float:
         """The weight as it is subtracted: a Potts message rewards agreement, so its sign is flipped."""
         return -self.pairwise_weight if self.compat_type == "potts" else self.pairwise_weight

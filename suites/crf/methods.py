@@ -12,6 +12,7 @@ from torch import Tensor
 from pacbench.backend import Backend
 from pacbench.crf import ConvCRF, FullCRF
 from pacbench.nn.pac_crf import PacCRF
+from pacbench.running.device import device_of
 
 STEPS = 5
 
@@ -55,9 +56,8 @@ class Method:
     unavailable_reasons: Callable[[], list[str]] = list
 
     def device(self, backend: Backend) -> str:
-        """Where it runs: on the GPU where there is one that the backend serves, else on the CPU."""
-        on_gpu = self.uses_backend and "cuda" in backend.capabilities.devices and torch.cuda.is_available()
-        return "cuda" if on_gpu else "cpu"
+        """Where it runs: where the backend does, if it uses it, else on the CPU."""
+        return device_of(backend) if self.uses_backend else "cpu"
 
     def inference(self, channels: int, scalars: Scalars, backend: Backend) -> Inference:
         """The method with its scalars, on its device."""

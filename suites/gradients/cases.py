@@ -11,6 +11,7 @@ from pacbench.calls import OPERATORS
 UNFUSED = ("packernel2d", "pacconv2d", "pacconv_transpose2d", "pacpool2d")
 TRANSPOSED = ("pacconv_transpose2d", "guided_pacconv_transpose2d")
 CONVOLUTIONS = ("pacconv2d", "pacconv_transpose2d", "guided_pacconv2d", "guided_pacconv_transpose2d")
+MEAN_FIELD = "mean_field_update"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Case:
     mask: str = "none"
     shared_filters: bool = False
     bias: bool = True
+    message_weight: float = -1.0
+    beliefs_offset: float = 0.0
 
     @property
     def id(self) -> str:
@@ -47,7 +50,7 @@ class Case:
     @property
     def guided(self) -> bool:
         """Whether the call takes a guide (`packernel2d` and the fused forms)."""
-        return self.operator not in UNFUSED[1:]
+        return self.operator not in (*UNFUSED[1:], MEAN_FIELD)
 
 
 _GEOMETRY = (
@@ -133,8 +136,29 @@ _CHANNEL_WISE: tuple[tuple[str, dict[str, object]], ...] = (
 _FILTERS: tuple[tuple[str, dict[str, object]], ...] = (
     ("shared_filters", {"shared_filters": True}),
     ("shared_filters-no_bias", {"shared_filters": True, "bias": False}),
+    ("shared_filters-stride1-dilation2", {"shared_filters": True, "stride": 1, "output_padding": 0, "dilation": 2}),
     ("no_bias", {"bias": False}),
 )
+
+_MEAN_FIELD = (
+    Case("", "3x3", padding=1),
+    Case("", "1x1", kernel_size=1),
+    Case("", "5x5-dilation2", kernel_size=5, padding=4, dilation=2, channels=3),
+    Case("", "3x5-rectangular", kernel_size=(3, 5), padding=(1, 4), dilation=(1, 2)),
+    Case("", "7x7-larger_than_image", kernel_size=7, padding=3, size=(3, 4)),
+    Case("", "3x3-single_pixel", padding=1, size=(1, 1)),
+    Case("", "3x3-one_row", padding=1, size=(1, 8)),
+    Case("", "3x3-one_column", padding=1, size=(8, 1)),
+    Case("", "3x3-batch0", padding=1, batch=0),
+    Case("", "3x3-17_channels", padding=1, channels=17, batch=1, size=(4, 5)),
+    Case("", "3x3-1_channel", padding=1, channels=1),
+    Case("", "shared_filters", padding=1, channels=3, shared_filters=True),
+    Case("", "added", padding=1, message_weight=0.3),
+    Case("", "weight0", padding=1, message_weight=0.0),
+    Case("", "beliefs_far_above_0", padding=1, beliefs_offset=1000.0),
+    Case("", "beliefs_far_below_0", padding=1, beliefs_offset=-1000.0),
+)
+"""Windows that keep the size of the image; beliefs whose exponentials are no finite numbers, or all 0."""
 
 
 def _vary(base: Case, variants: Iterable[tuple[str, dict[str, object]]]) -> list[Case]:
@@ -143,6 +167,8 @@ def _vary(base: Case, variants: Iterable[tuple[str, dict[str, object]]]) -> list
 
 def _of(operator: str) -> list[Case]:
     """All cases of one operator."""
+    if operator == MEAN_FIELD:
+        return [replace(case, operator=operator) for case in _MEAN_FIELD]
     transposed = operator in TRANSPOSED
     geometry = _TRANSPOSED_GEOMETRY if transposed else _GEOMETRY
     cases = [replace(case, operator=operator) for case in geometry]

@@ -80,15 +80,9 @@ def dtype_or_skip(backend: Backend, name: str) -> torch.dtype:
     return dtype
 
 
-def device_of(backend: Backend) -> str:
-    """The device that a backend is judged on: a GPU if it declares one and one is there, otherwise the CPU."""
-    devices = backend.capabilities.devices
-    return "cuda" if "cuda" in devices and torch.cuda.is_available() else devices[0]
-
-
 def require_gradients(given: Tensors, backend: Backend) -> list[str]:
     """Ask for gradients of every argument that the backend differentiates; their names."""
-    names = [name for name in given if name in backend.capabilities.gradients]
+    names = [name for name in given if backend.capabilities.differentiates(name)]
     for name in names:
         given[name].requires_grad_()
     return names

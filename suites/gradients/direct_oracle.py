@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pacbench.adapting_kernel import KernelType
 
-from .cases import TRANSPOSED, Case
+from .cases import MEAN_FIELD, TRANSPOSED, Case
 from .samples import Tensors, window_of
 
 Array = NDArray[np.float64]
@@ -29,6 +29,9 @@ def expected(case: Case, tensors: Tensors) -> tuple[Array, ...]:
         kernel = given["kernel"]
     if case.operator == "packernel2d":
         output = kernel
+    elif case.operator == MEAN_FIELD:
+        message = _convolved(case, given | {"input": _probabilities(given["beliefs"])}, kernel)
+        output = given["base"] + case.message_weight * message
     elif case.operator in {"pacpool2d", "guided_pacpool2d"}:
         output = _pooled(case, given, kernel)
     else:
@@ -150,6 +153,15 @@ def _pooled(case: Case, given: dict[str, Array], kernel: Array) -> Array:
         if place is not None:
             output[:, :, y, x] += kernel[:, :, ky, kx, y, x] * given["input"][:, :, place[0], place[1]]
     return output
+
+
+def _probabilities(beliefs: Array) -> Array:
+    """Softmax over the classes of each pixel."""
+    probabilities = np.zeros_like(beliefs)
+    for n, y, x in np.ndindex(beliefs.shape[0], *beliefs.shape[2:]):
+        exponentials = np.exp(beliefs[n, :, y, x] - np.max(beliefs[n, :, y, x]))
+        probabilities[n, :, y, x] = exponentials / np.sum(exponentials)
+    return probabilities
 
 
 def _convolved(case: Case, given: dict[str, Array], kernel: Array) -> Array:

@@ -13,7 +13,7 @@ from pacbench.arguments import window as checked_window
 from pacbench.backend import Backend
 from pacbench.geometry import Window
 
-from .cases import CONVOLUTIONS, TRANSPOSED, Case
+from .cases import CONVOLUTIONS, MEAN_FIELD, TRANSPOSED, Case
 
 Tensors = dict[str, Tensor]
 
@@ -39,13 +39,16 @@ def tensors(case: Case, dtype: torch.dtype = torch.float64, device: str = "cpu",
     """
     generator = torch.Generator().manual_seed(zlib.crc32(case.id.encode()) + seed)
 
-    def normal(*shape: int, scale: float = 1.0) -> Tensor:
-        return (torch.randn(*shape, generator=generator, dtype=torch.float64) * scale).to(device, dtype)
+    def normal(*shape: int, scale: float = 1.0, offset: float = 0.0) -> Tensor:
+        return (torch.randn(*shape, generator=generator, dtype=torch.float64) * scale + offset).to(device, dtype)
 
     window = window_of(case)
     output_size = window.output_size(case.size)
     made: Tensors = {}
-    if case.operator != "packernel2d":
+    if case.operator == MEAN_FIELD:
+        made["base"] = normal(case.batch, case.channels, *case.size)
+        made["beliefs"] = normal(case.batch, case.channels, *case.size, offset=case.beliefs_offset)
+    elif case.operator != "packernel2d":
         made["input"] = normal(case.batch, case.channels, *case.size)
     if case.guided:
         guide_size = output_size if window.transposed else case.size
@@ -62,6 +65,9 @@ def tensors(case: Case, dtype: torch.dtype = torch.float64, device: str = "cpu",
         made["weight"] = normal(*filters, *window.kernel_size, scale=0.5)
         if case.bias:
             made["bias"] = normal(case.channels if case.shared_filters else case.outputs)
+    if case.operator == MEAN_FIELD:
+        filters = (1, 1) if case.shared_filters else (case.channels, case.channels)
+        made["weight"] = normal(*filters, *window.kernel_size, scale=0.5)
     return made
 
 
@@ -92,14 +98,18 @@ def _mask(case: Case, generator: torch.Generator) -> Tensor:
 def call(case: Case, given: Tensors, backend: str | Backend) -> tuple[Tensor, ...]:
     """Make the case's call; the outputs as a tuple (a kernel or an output, and a mask where there is one)."""
     operator = getattr(functional, case.operator)
-    geometry: dict[str, Any] = {"stride": case.stride, "padding": case.padding, "dilation": case.dilation}
+    geometry: dict[str, Any] = {"padding": case.padding, "dilation": case.dilation}
+    if case.operator == MEAN_FIELD:
+        geometry["message_weight"] = case.message_weight
+    else:
+        geometry["stride"] = case.stride
     if case.operator in {"packernel2d", "pacpool2d", "guided_pacpool2d"}:
         geometry["kernel_size"] = case.kernel_size
     if case.operator == "packernel2d":
         geometry["transposed"] = case.transposed
     if case.operator in TRANSPOSED or case.transposed:
         geometry["output_padding"] = case.output_padding
-    if case.operator in CONVOLUTIONS:
+    if case.operator in (*CONVOLUTIONS, MEAN_FIELD):
         geometry["shared_filters"] = case.shared_filters
     if case.guided:
         geometry |= {

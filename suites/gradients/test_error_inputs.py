@@ -11,8 +11,9 @@ import torch
 
 from pacbench import functional
 from pacbench.backend import Backend
+from pacbench.running.device import device_of
 
-from .comparing import device_of, dtype_or_skip
+from .comparing import dtype_or_skip
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,13 @@ def _right_call(operator: str) -> dict[str, Any]:
             "output_padding": 1,
         },
         "guided_pacpool2d": {"input": ones(2, 4, 6, 7), "guide": ones(2, 3, 6, 7), "kernel_size": 3, "padding": 1},
+        "mean_field_update": {
+            "base": ones(2, 4, 6, 7),
+            "beliefs": ones(2, 4, 6, 7),
+            "kernel": ones(2, 1, 3, 3, 6, 7),
+            "weight": ones(4, 4, 3, 3),
+            "padding": 1,
+        },
     }
     return calls[operator]
 
@@ -82,6 +90,7 @@ def _casting(name: str, dtype: torch.dtype) -> Callable[[dict[str, Any]], dict[s
 
 V, T = ValueError, TypeError
 CONV, UP, POOL = "guided_pacconv2d", "guided_pacconv_transpose2d", "guided_pacpool2d"
+MEAN_FIELD = "mean_field_update"
 ERROR_INPUTS = (
     ErrorInput("even", "packernel2d", _setting(kernel_size=4), V, r"got kernel_size \(4, 4\), expected odd"),
     ErrorInput("even_filter", CONV, _reshaping("weight", 5, 4, 2, 3), V, r"got kernel_size \(2, 3\), expected odd"),
@@ -170,6 +179,35 @@ ERROR_INPUTS = (
     ),
     ErrorInput("guide_dtype", CONV, _casting("guide", torch.float32), T, "got guide of dtype torch.float32, expected"),
     ErrorInput("kernel_dtype", "pacpool2d", _casting("kernel", torch.float16), T, "got kernel of dtype torch.float16"),
+    ErrorInput("base_3d", MEAN_FIELD, _reshaping("base", 4, 6, 7), V, r"got base \(4, 6, 7\), expected 4 dimensions"),
+    ErrorInput("beliefs_list", MEAN_FIELD, _setting(beliefs=[1.0]), T, "got beliefs of type list, expected torch.T"),
+    ErrorInput(
+        "beliefs",
+        MEAN_FIELD,
+        _reshaping("beliefs", 2, 3, 6, 7),
+        V,
+        r"got beliefs \(2, 3, 6, 7\), expected \(2, 4, 6, 7",
+    ),
+    ErrorInput("beliefs_dtype", MEAN_FIELD, _casting("beliefs", torch.float32), T, "float32, expected .* as base"),
+    ErrorInput(
+        "valid", MEAN_FIELD, _setting(padding=0), V, r"an output of 4 x 5 pixels, expected one of 6 x 7 as base"
+    ),
+    ErrorInput("wide", MEAN_FIELD, _setting(padding=2), V, r"an output of 8 x 9 pixels, expected one of 6 x 7 as base"),
+    ErrorInput(
+        "even", MEAN_FIELD, _reshaping("weight", 4, 4, 2, 2), V, r"got kernel_size \(2, 2\), expected odd sizes"
+    ),
+    ErrorInput(
+        "kernel_channels", MEAN_FIELD, _reshaping("kernel", 2, 4, 3, 3, 6, 7), V, r"expected \(2, 1, .* \(base is \("
+    ),
+    ErrorInput("kernel_dtype", MEAN_FIELD, _casting("kernel", torch.float32), T, "expected torch.float64 as base"),
+    ErrorInput(
+        "outputs", MEAN_FIELD, _reshaping("weight", 5, 4, 3, 3), V, r"got weight \(5, 4, 3, 3\), expected \(4, 4, k_h"
+    ),
+    ErrorInput("shared", MEAN_FIELD, _setting(shared_filters=True), V, r"expected \(1, 1, k_h, k_w\) with shared_fil"),
+    ErrorInput("weight_dtype", MEAN_FIELD, _casting("weight", torch.float16), T, "got weight of dtype torch.float16"),
+    ErrorInput(
+        "message_weight", MEAN_FIELD, _setting(message_weight=torch.ones(())), T, "message_weight of type Tensor, expec"
+    ),
 )
 
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from pacbench.backend import Backend
-from pacbench.capabilities import DIFFERENTIABLE
+from pacbench.running.device import device_of
 
 from .cases import CASES, PLAIN, Case
-from .comparing import DTYPES, assert_agrees, device_of, dtype_or_skip, poisoned_allocations, require_gradients
+from .comparing import DTYPES, assert_agrees, dtype_or_skip, poisoned_allocations, require_gradients
 from .samples import Tensors, call, tensors
 
 DIFFERENTIATED = tuple(case for case in CASES if case.batch)
@@ -21,7 +21,7 @@ BACKWARD_SMOKE = {"guided_pacconv2d-3x3-float32"}
 
 
 def _arguments(case: Case) -> list[str]:
-    return [name for name in tensors(case) if name in DIFFERENTIABLE]
+    return [name for name in tensors(case) if name != "mask"]
 
 
 def _function(case: Case, given: Tensors, names: list[str], backend: Backend):  # type: ignore[no-untyped-def]
@@ -50,7 +50,7 @@ def test_gradients(backend: Backend, case: Case) -> None:
     if "float64" not in backend.capabilities.dtypes:
         _compared_with_unfold(backend, case, backend.capabilities.dtypes[0])
         return
-    declared = [name for name in _arguments(case) if name in backend.capabilities.gradients]
+    declared = [name for name in _arguments(case) if backend.capabilities.differentiates(name)]
     if not declared:
         pytest.skip(f"{backend.name} declares no gradient to any argument of {case.operator}")
     _checked(backend, case, declared)
@@ -119,7 +119,7 @@ def _compared_with_unfold(backend: Backend, case: Case, dtype_name: str) -> None
 def test_second_derivative(backend: Backend, case: Case) -> None:
     """A second derivative is right, or a clear error; it is right where the backend declares it."""
     given = tensors(case, dtype_or_skip(backend, "float64"), device_of(backend))
-    names = [name for name in _arguments(case) if name in backend.capabilities.gradients]
+    names = [name for name in _arguments(case) if backend.capabilities.differentiates(name)]
     if not names:
         pytest.skip(f"{backend.name} declares no gradient to any argument of {case.operator}")
     function = _function(case, given, names, backend)

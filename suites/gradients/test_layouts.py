@@ -2,58 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
-from torch import Tensor
 
 from pacbench.backend import Backend
+from pacbench.running.device import device_of
 
 from .cases import PLAIN, Case
-from .comparing import assert_agrees, device_of, dtype_or_skip, require_gradients
+from .comparing import assert_agrees, dtype_or_skip, require_gradients
+from .layouts import LAYOUTS
 from .samples import Tensors, call, tensors
-
-
-def _strided(tensor: Tensor) -> Tensor:
-    """Every second element of a larger tensor, along the last axis."""
-    wide = tensor.new_full((*tensor.shape[:-1], tensor.shape[-1] * 2), float("nan"))
-    wide[..., ::2] = tensor
-    return wide[..., ::2]
-
-
-def _offset(tensor: Tensor) -> Tensor:
-    """A view that begins one element into its storage, so that no vector load is aligned."""
-    flat = tensor.new_full((tensor.numel() + 1,), float("nan"))
-    flat[1:] = tensor.flatten()
-    return flat[1:].view(tensor.shape)
-
-
-def _cropped(tensor: Tensor) -> Tensor:
-    """The inside of a larger tensor."""
-    large = tensor.new_full(tuple(size + 2 for size in tensor.shape), float("nan"))
-    inside = large[tuple(slice(1, size + 1) for size in tensor.shape)]
-    inside.copy_(tensor)
-    return inside
-
-
-def _transposed(tensor: Tensor) -> Tensor:
-    """Axes reversed in memory."""
-    order = tuple(range(tensor.dim()))[::-1]
-    return tensor.permute(order).contiguous().permute(order)
-
-
-def _channels_last(tensor: Tensor) -> Tensor:
-    return tensor.to(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
-
-
-LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
-    "channels_last": _channels_last,
-    "strided": _strided,
-    "offset": _offset,
-    "cropped": _cropped,
-    "transposed": _transposed,
-}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +37,7 @@ def test_layout(backend: Backend, case: Case, layout: str) -> None:
 def test_expanded(backend: Backend, case: Case) -> None:
     """One image for a whole batch, without copies (stride 0)."""
     given = tensors(case, dtype_or_skip(backend, backend.capabilities.dtypes[0]), device_of(backend))
-    batched = {"input", "guide", "kernel", "mask"}
+    batched = {"input", "guide", "kernel", "mask", "base", "beliefs"}
     given = {name: tensor[:1].repeat(2, *[1] * (tensor.dim() - 1)) if name in batched else tensor
              for name, tensor in given.items()}  # fmt: skip
     laid_out = {name: tensor[:1].expand(tensor.shape) if name in batched else tensor for name, tensor in given.items()}

@@ -7,9 +7,10 @@ import torch
 
 from pacbench.backend import Backend
 from pacbench.calls import Call
+from pacbench.running.device import device_of
 
 from .cases import PLAIN, Case
-from .comparing import device_of, dtype_or_skip, require_gradients
+from .comparing import dtype_or_skip, require_gradients
 from .samples import call, tensors
 
 
@@ -28,7 +29,7 @@ def test_opcheck(backend: Backend, case: Case, monkeypatch: pytest.MonkeyPatch) 
         taken.append(checked)
         raise _CallTaken
 
-    monkeypatch.setattr("pacbench.functional.dispatch.run", take)
+    monkeypatch.setattr("pacbench.dispatch.run", take)
     with pytest.raises(_CallTaken):
         call(case, given, backend)
     if backend.not_supported_reasons(taken[0]):

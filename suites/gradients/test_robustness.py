@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from pacbench.backend import Backend
+from pacbench.columns import columns
+from pacbench.running.device import device_of
 
 from .cases import BY_ID, PLAIN, Case
-from .comparing import assert_agrees, device_of, dtype_or_skip, require_gradients
-from .samples import call, tensors
+from .comparing import assert_agrees, dtype_or_skip, require_gradients
+from .samples import call, tensors, window_of
 
 each_operator = pytest.mark.parametrize("case", PLAIN, ids=lambda case: case.id)
 
@@ -108,15 +110,23 @@ def _assert_deterministic(backend: Backend, case: Case, dtype_name: str) -> None
 
 
 @each_operator
-@pytest.mark.parametrize("value", [float("nan"), float("inf")], ids=["nan", "inf"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")], ids=["nan", "inf", "-inf"])
 def test_non_finite_values_reach_what_they_reach_in_unfold(backend: Backend, case: Case, value: float) -> None:
-    """A NaN or Inf in input, guide or kernel reaches exactly the outputs that it reaches in `unfold`."""
+    """A NaN or Inf in input, guide, kernel, base or beliefs reaches exactly the outputs that it reaches in `unfold`.
+
+    A kernel is spoilt at a tap that meets a pixel: where it meets padding or an inserted zero a backend may leave the
+    tap out. A class whose belief is -inf has probability 0: it reaches none.
+    """
     dtype_name = backend.capabilities.dtypes[0]
-    for name in ("input", "guide", "kernel"):
+    for name in ("input", "guide", "kernel", "base", "beliefs"):
         given = tensors(case, dtype_or_skip(backend, dtype_name), device_of(backend))
         if name not in given:
             continue
-        given[name].flatten()[given[name].numel() // 3] = value
+        places = torch.arange(given[name].numel())
+        if name == "kernel":
+            meets = columns(given["kernel"].new_ones(case.batch, 1, *case.size), window_of(case))
+            places = meets.expand_as(given["kernel"]).flatten().nonzero().flatten()
+        given[name].flatten()[places[len(places) // 3]] = value
         tolerance = backend.capabilities.tolerance(dtype_name, "forward")
         output, want = call(case, given, backend)[0], call(case, given, "unfold")[0]
         reached = torch.isfinite(output) == torch.isfinite(want)
@@ -124,6 +134,25 @@ def test_non_finite_values_reach_what_they_reach_in_unfold(backend: Backend, cas
         assert not bool(torch.isfinite(want).all()) or name != "input", "the sample reaches nothing"
         finite = torch.isfinite(want)
         assert_agrees(output[finite], want[finite].double(), tolerance, f"{case.id} beside {value} in {name}")
+
+
+def test_base_may_be_the_beliefs(backend: Backend) -> None:
+    """As in the first step of a CRF: the result is that of two tensors, and the gradient the sum of theirs."""
+    case = BY_ID["mean_field_update-3x3"]
+    dtype_name = backend.capabilities.dtypes[0]
+    given = tensors(case, dtype_or_skip(backend, dtype_name), device_of(backend))
+    given["base"] = given["beliefs"].clone()
+    names = require_gradients(given, backend)
+    apart = call(case, given, backend)[0]
+    together = call(case, given | {"base": given["beliefs"]}, backend)[0]
+    tolerance = backend.capabilities.tolerance(dtype_name, "forward")
+    assert_agrees(together, apart.double(), tolerance, "update of beliefs that are the base")
+    if "beliefs" not in names:
+        pytest.skip(f"{backend.name} declares no gradient to the beliefs")
+    to_base, to_beliefs = torch.autograd.grad(apart.square().sum(), [given["base"], given["beliefs"]])
+    (to_both,) = torch.autograd.grad(together.square().sum(), [given["beliefs"]])
+    tolerance = backend.capabilities.tolerance(dtype_name, "backward")
+    assert_agrees(to_both, (to_base + to_beliefs).double(), tolerance, "gradient to beliefs that are the base")
 
 
 @each_operator

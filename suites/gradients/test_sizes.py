@@ -9,9 +9,10 @@ import torch
 
 from pacbench.backend import Backend
 from pacbench.registry import get_backend
+from pacbench.running.device import device_of
 
 from .cases import PLAIN, Case
-from .comparing import assert_agrees, device_of, dtype_or_skip, require_gradients
+from .comparing import assert_agrees, dtype_or_skip, require_gradients
 from .samples import call, tensors
 
 SIZES = {"33x47": (33, 47), "64x64": (64, 64), "17x129": (17, 129), "101x3": (101, 3)}
@@ -34,10 +35,11 @@ def test_larger_window(backend: Backend, case: Case, kernel_size: int) -> None:
 
 
 @pytest.mark.parametrize("dilation", [16, 32, 64])
-def test_dilation_of_a_crf(backend: Backend, dilation: int) -> None:
+@pytest.mark.parametrize("operator", ["guided_pacconv2d", "mean_field_update"])
+def test_dilation_of_a_crf(backend: Backend, operator: str, dilation: int) -> None:
     """Windows that reach past the image on every side, as in PAC-CRF."""
     _skip_the_reference(backend)
-    case = next(case for case in PLAIN if case.operator == "guided_pacconv2d")
+    case = next(case for case in PLAIN if case.operator == operator)
     geometry = {"kernel_size": 5, "padding": 2 * dilation, "dilation": dilation}
     _assert_equals_unfold(backend, replace(case, size=(40, 70), channels=4, outputs=4, batch=1, **geometry))  # type: ignore[arg-type]
 

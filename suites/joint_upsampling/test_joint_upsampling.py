@@ -18,6 +18,7 @@ from pacbench.data.data_error import DataError
 from pacbench.errors import NotSupportedError
 from pacbench.metrics.root_mean_square_error import root_mean_square_error
 from pacbench.running.case_recorder import CaseRecorder
+from pacbench.running.device import device_of
 from pacbench.running.measure import Measure
 from pacbench.running.profiles import PROFILES
 
@@ -68,7 +69,7 @@ def test_quality(
 ) -> None:
     """Mean over the images of each one's RMSE, the method's scalars tuned on the train scenes."""
     dataset = open_dataset(data, profile)
-    device = _device(method, backend)
+    device = device_of(backend) if method.uses_backend else "cpu"
     _describe(record, method, "quality", dataset, factor, device)
     tuned = tuner.tuned(method, factor)
     if tuned is not None:
@@ -99,7 +100,7 @@ def test_time(
 ) -> None:
     """Time of the first scene, without gradients."""
     dataset = open_dataset("scenes", profile)
-    device = _device(method, backend)
+    device = device_of(backend) if method.uses_backend else "cpu"
     _describe(record, method, "total", dataset, factor, device)
     if method.grid:
         record.note("timed with: " + ", ".join(f"{name} {value:g}" for name, value in method.start.items()))
@@ -130,11 +131,6 @@ def _describe(
             f"{BORDER} pixels at each border not evaluated"
         )
         record.note(dataset.note)
-
-
-def _device(method: Method, backend: Backend) -> str:
-    on_gpu = method.uses_backend and "cuda" in backend.capabilities.devices and torch.cuda.is_available()
-    return "cuda" if on_gpu else "cpu"
 
 
 def _on_device(low: LowResolution, device: str) -> LowResolution:

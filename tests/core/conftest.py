@@ -24,11 +24,6 @@ def _small_tensors_need_one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def _forget_backends() -> None:
-    for cached in (registry._entry_points, registry._load, dispatch._by_priority):
-        cached.cache_clear()
-
-
 @pytest.fixture
 def make_backend() -> Callable[..., type[Backend]]:
     """Makes a class of backend: float32 on the CPU, unless told otherwise."""
@@ -62,8 +57,8 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
         values = {backend.name: f"{MODULE}:{backend.__name__}" for backend in classes} | broken
         entries = [EntryPoint(name, value, registry.GROUP) for name, value in values.items()]
         monkeypatch.setattr(registry, "entry_points", lambda group: entries)
-        _forget_backends()
+        dispatch.forget()
 
     yield register
     monkeypatch.undo()
-    _forget_backends()
+    dispatch.forget()

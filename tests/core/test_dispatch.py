@@ -83,7 +83,8 @@ def test_an_explicit_request_never_falls_back(register, make_backend, monkeypatc
     said = {name.strip(): reasons for name, _, reasons in (line.partition(": ") for line in lines)}
     assert list(said) == ["fast", "broken", "half", "plain"]
     assert said["fast"] == (
-        "operator pacpool2d is not among pacconv2d; dtype float32 is not among float64; option stride is not supported"
+        "operator pacpool2d is not among pacconv2d, mean_field_update; dtype float32 is not among float64; "
+        "option stride is not supported"
     )
     assert said["broken"].startswith("ModuleNotFoundError while loading it")
     assert said["half"] == (

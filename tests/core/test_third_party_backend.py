@@ -63,6 +63,7 @@ from pacbench import NotSupportedError, functional, get_backend, list_backends, 
 from pacbench.calls import Call
 from pacbench.dispatch import select
 from pacbench.geometry import Window
+from pacbench.nn import PacCRF
 
 assert {"example", "unfold"} <= set(list_backends())
 backend = get_backend("example")
@@ -75,6 +76,11 @@ wanted = functional.guided_pacconv2d(input, guide, weight, **window, backend="un
 assert torch.allclose(functional.guided_pacconv2d(input, guide, weight, **window, backend="example"), wanted, atol=1e-4)
 with use_backend("example"):
     assert torch.allclose(functional.guided_pacconv2d(input, guide, weight, **window), wanted, atol=1e-4)
+
+crfs = [PacCRF(4, 2, pairwise_kernels={"dilation": 2}, backend=name) for name in ("example", "unfold")]
+crfs[0].load_state_dict(crfs[1].state_dict())
+results = [crf(input, guide) for crf in crfs]
+assert torch.allclose(*results, atol=1e-4)
 
 kernel = torch.rand(2, 1, 3, 5, 7, 4)
 tensors = {"input": input, "kernel": kernel, "weight": weight, "bias": None}
@@ -89,8 +95,8 @@ except NotSupportedError as error:
     first, own, *others = str(error).splitlines()
     assert first.endswith("is not supported by backend example:")
     assert own == (
-        "  example: operator guided_pacpool2d is not among packernel2d, pacconv2d, guided_pacconv2d; "
-        "option normalize_kernel is not supported"
+        "  example: operator guided_pacpool2d is not among packernel2d, pacconv2d, guided_pacconv2d, "
+        "mean_field_update; option normalize_kernel is not supported"
     )
     assert any(line.startswith("  unfold: supports this call") for line in others)
 else:

@@ -15,7 +15,7 @@ from pacbench.backend import Backend
 from pacbench.capabilities import Capabilities
 
 SMOKE_CASES = 24
-MODULES = ("outputs", "kernels", "gradients", "memory", "processes", "registered_ops")
+MODULES = ("outputs", "kernels", "gradients", "mean_field", "memory", "processes", "registered_ops")
 
 
 def parts(faults: dict[str, str], size: int) -> list[dict[str, str]]:
