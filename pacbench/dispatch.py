@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
+import torch
+
+from . import registry
 from .backend import Backend
 from .calls import Call
 from .errors import NotSupportedError, UnavailableError
-from .registry import BrokenBackend, backend_in_use, get_backend, list_backends, unavailable_reasons
+from .registry import BrokenBackend, get_backend, list_backends, unavailable_reasons
 
 ENVIRONMENT_VARIABLE = "PACBENCH_BACKEND"
+
+_ordered: dict[str, tuple[str, ...]] = {}
 
 
 def run(call: Call, backend: str | Backend | None = None) -> Any:
@@ -28,23 +32,41 @@ def run(call: Call, backend: str | Backend | None = None) -> Any:
 
 
 def select(call: Call, backend: str | Backend | None = None) -> Backend:
-    """The backend that serves a call; an explicit request never falls back."""
-    request = backend if backend is not None else backend_in_use() or os.environ.get(ENVIRONMENT_VARIABLE) or None
-    if request is not None:
-        return _requested(call, get_backend(request))
-    candidates = _by_priority(call.device_type)
-    for candidate in candidates:
-        if not candidate.not_supported_reasons(call):
-            return candidate
+    """The backend that serves a call; an explicit request never falls back.
+
+    While `torch.compile` or `torch.export` traces, the answer becomes part of what is compiled (`use_backend` says
+    when it is asked again); the environment variable is then read once.
+    """
+    if isinstance(backend, Backend):
+        return _checked(call, backend)
+    block = registry.entered if torch.compiler.is_compiling() else registry.key_in_use()
+    asked_for = _asked_for(backend, block)
+    if asked_for:
+        return _checked(call, registry.loaded[asked_for])
+    for candidate in _by_priority(call.device_type):
+        if not registry.loaded[candidate].not_supported_reasons(call):
+            return registry.loaded[candidate]
     raise NotSupportedError(_all_reasons(call, [get_backend(name) for name in list_backends()]))
 
 
-def _requested(call: Call, backend: Backend) -> Backend:
-    unavailable = unavailable_reasons(backend)
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _asked_for(name: str | None, block: str) -> str:
+    """Key of the backend that was asked for: by an argument, a block, or the environment; empty if none was."""
+    if name is None:
+        if block:
+            return block
+        name = os.environ.get(ENVIRONMENT_VARIABLE) or None
+        if name is None:
+            return ""
+    get_backend(name)
+    return name
+
+
+def _checked(call: Call, backend: Backend) -> Backend:
+    unavailable = _unavailable(backend)
     if unavailable:
         raise UnavailableError(
-            f"{call.operator}: backend {backend.name} was asked for but cannot run here: "
-            + "; ".join(map(str, unavailable))
+            f"{call.operator}: backend {backend.name} was asked for but cannot run here: {unavailable}"
         )
     if backend.not_supported_reasons(call):
         others = [get_backend(name) for name in list_backends() if name != backend.name]
@@ -52,17 +74,31 @@ def _requested(call: Call, backend: Backend) -> Backend:
     return backend
 
 
-@cache
-def _by_priority(device_type: str) -> Sequence[Backend]:
-    backends = [get_backend(name) for name in list_backends()]
-    usable = [
-        backend
-        for backend in backends
-        if not isinstance(backend, BrokenBackend)
-        and device_type in backend.capabilities.priority
-        and not unavailable_reasons(backend)
-    ]
-    return sorted(usable, key=lambda backend: -backend.capabilities.priority[device_type])
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _unavailable(backend: Backend) -> str:
+    return "; ".join(map(str, unavailable_reasons(backend)))
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _by_priority(device_type: str) -> tuple[str, ...]:
+    """Keys of the backends that serve a device without being asked for, the best first."""
+    if device_type not in _ordered:
+        backends = {name: get_backend(name) for name in list_backends()}
+        usable = {
+            name: backend.capabilities.priority[device_type]
+            for name, backend in backends.items()
+            if not isinstance(backend, BrokenBackend)
+            and device_type in backend.capabilities.priority
+            and not unavailable_reasons(backend)
+        }
+        _ordered[device_type] = tuple(sorted(usable, key=lambda name: -usable[name]))
+    return _ordered[device_type]
+
+
+def forget() -> None:
+    """Forget which backends there are; see `pacbench.registry.forget`."""
+    registry.forget()
+    _ordered.clear()
 
 
 def _all_reasons(call: Call, backends: Sequence[Backend], asked_for: str | None = None) -> str:

@@ -7,7 +7,6 @@ import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from .backend import Backend
@@ -16,7 +15,17 @@ from .errors import UnavailableError, UnknownNameError
 
 GROUP = "pacbench.backends"
 
-_requested: ContextVar[str | Backend | None] = ContextVar("pacbench_backend", default=None)
+loaded: dict[str, Backend] = {}
+"""Every backend of this process by its key: its name, ``module:Class``, or a made-up one for an instance by hand."""
+
+entered = ""
+"""Key of the backend of the `use_backend` block that this process entered last and is still in, or empty.
+
+It is what `torch.compile` sees of `use_backend`: a plain name in a module, which compiled functions watch.
+"""
+
+_found: dict[str, EntryPoint] = {}
+_requested: ContextVar[str] = ContextVar("pacbench_backend", default="")
 
 
 class BrokenBackend(Backend):
@@ -32,9 +41,10 @@ class BrokenBackend(Backend):
         return [Reason(self._reason, "repair or uninstall the package that provides it")]
 
 
-@cache
 def _entry_points() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
+    if not _found:
+        _found.update({entry.name: entry for entry in entry_points(group=GROUP)})
+    return _found
 
 
 def list_backends() -> list[str]:
@@ -42,7 +52,12 @@ def list_backends() -> list[str]:
     return sorted(_entry_points())
 
 
-@cache
+def forget() -> None:
+    """Forget what was found and loaded, as after an installation while the process runs."""
+    _found.clear()
+    loaded.clear()
+
+
 def _load(name: str) -> Backend:
     try:
         if ":" in name:
@@ -75,7 +90,9 @@ def get_backend(name: str | Backend) -> Backend:
         raise TypeError(f"backend: got {name!r}, expected a name or an instance of pacbench.Backend")
     if ":" not in name and name not in _entry_points():
         raise UnknownNameError("backend", name, list_backends())
-    backend = _load(name)
+    if name not in loaded:
+        loaded.setdefault(name, _load(name))
+    backend = loaded[name]
     if ":" in name and isinstance(backend, BrokenBackend):
         raise UnavailableError(f"backend {name}: {backend.unavailable_reasons()[0].text}")
     return backend
@@ -90,21 +107,50 @@ def unavailable_reasons(backend: Backend) -> list[Reason]:
         return [Reason(text, "repair or uninstall the package that provides it")]
 
 
+def key_of(backend: Backend) -> str:
+    """The backend's key in `loaded`; one that was made by hand is entered there."""
+    for key, known in loaded.items():
+        if known is backend:
+            return key
+    key = f"{backend.name} at {id(backend):#x}"
+    loaded[key] = backend
+    return key
+
+
 @contextmanager
 def use_backend(name: str | Backend) -> Iterator[Backend]:
     """Serve every call inside the `with` block by this backend, unless a call names another.
+
+    A block holds in its thread (and asynchronous task) only. Functions compiled by `torch.compile` keep the backend
+    that they were traced with, and are traced anew where a block is entered or left: for them the block that any
+    thread entered last decides. A block inside a compiled function is not supported there; name the backend in the
+    calls.
 
     Raises:
         UnknownNameError: nothing is registered under that name.
     """
     backend = get_backend(name)
-    token = _requested.set(backend)
+    token = _requested.set(key_of(backend))
+    before = _watched(_requested.get())
     try:
         yield backend
     finally:
         _requested.reset(token)
+        _watched(before)
 
 
-def backend_in_use() -> str | Backend | None:
-    """The backend of the innermost `use_backend` block, or None."""
+def _watched(key: str) -> str:
+    """Let compiled functions see another block; returns the one that they saw before."""
+    global entered
+    before, entered = entered, key
+    return before
+
+
+def key_in_use() -> str:
+    """Key of the backend of the innermost `use_backend` block around, or empty."""
     return _requested.get()
+
+
+def backend_in_use() -> Backend | None:
+    """The backend of the innermost `use_backend` block, or None."""
+    return loaded.get(_requested.get())

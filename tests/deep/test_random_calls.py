@@ -1,28 +1,39 @@
-"""Random calls of every operator, `unfold` against the definitions: options that no hand-written case combines.
+"""Random calls of every operator: options, sizes and layouts that no hand-written case combines.
 
-CI tries a few; `tox -e deep` tries thousands, in chunks that are written down as they end, so that it resumes.
+`unfold` is compared with the definitions; `native`, outputs and gradients in any dtype and memory layout, with `unfold`
+in float64. CI tries a few; `tox -e deep` tries thousands, in chunks that are written down as they end, so that it
+resumes.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, seed, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
+from pacbench import get_backend
+from pacbench.backends.native import library
 from pacbench.calls import OPERATORS
 from pacbench.measuring.package_hash import package_hash
-from pacbench.suites.gradients.cases import CONVOLUTIONS, TRANSPOSED, Case
-from pacbench.suites.gradients.comparing import assert_agrees
+from pacbench.suites.gradients.cases import CONVOLUTIONS, MEAN_FIELD, TRANSPOSED, Case
+from pacbench.suites.gradients.comparing import DTYPES, assert_agrees, poisoned_allocations, require_gradients
 from pacbench.suites.gradients.direct_oracle import expected
+from pacbench.suites.gradients.layouts import LAYOUTS
 from pacbench.suites.gradients.samples import call, tensors, window_of
 
 RESULTS = Path(__file__).parents[2] / "reports" / "reference" / "deep" / "random_calls.jsonl"
-CHUNKS, CALLS_A_CHUNK = 20, 250
+CALLS_A_CHUNK = 250
+CHUNKS = {"unfold": 20, "native": 40}
+CALLS_IN_CI = {"unfold": 150, "native": 300}
 
 PAIRS = {
     "kernel_size": st.tuples(st.sampled_from([1, 3, 5]), st.sampled_from([1, 3, 5])),
@@ -40,7 +51,7 @@ def cases(draw: st.DrawFn) -> Case:
     operator = draw(st.sampled_from(OPERATORS))
     options = {name: draw(pair) for name, pair in PAIRS.items()}
     transposed = operator in TRANSPOSED or (operator == "packernel2d" and draw(st.booleans()))
-    guided = operator not in {"pacconv2d", "pacconv_transpose2d", "pacpool2d"}
+    guided = operator not in {"pacconv2d", "pacconv_transpose2d", "pacpool2d", MEAN_FIELD}
     if transposed:
         options["output_padding"] = tuple(
             draw(st.integers(0, max(s, d) - 1)) for s, d in zip(options["stride"], options["dilation"], strict=True)
@@ -59,6 +70,11 @@ def cases(draw: st.DrawFn) -> Case:
     if operator in CONVOLUTIONS:
         options["shared_filters"] = draw(st.booleans())
         options["bias"] = draw(st.booleans())
+    if operator == MEAN_FIELD:
+        pairs = zip(options["kernel_size"], options["dilation"], strict=True)
+        options |= {"stride": 1, "padding": tuple(size // 2 * dilation for size, dilation in pairs)}
+        options["shared_filters"] = draw(st.booleans())
+        options["message_weight"] = draw(st.floats(-2, 2))
     size = (draw(st.integers(1, 6)), draw(st.integers(1, 6)))
     return Case(
         operator,
@@ -73,8 +89,13 @@ def cases(draw: st.DrawFn) -> Case:
     )
 
 
-def _agree(case: Case) -> None:
-    assume(min(window_of(case).output_size(case.size)) >= 1)
+@st.composite
+def isas(draw: st.DrawFn) -> str:
+    """An instruction set that this processor has."""
+    return draw(st.sampled_from(library.ISAS[: library.ISAS.index(library.load().isa) + 1]))
+
+
+def _unfold_agrees(case: Case) -> None:
     arguments = tensors(case)
     outputs, wanted = call(case, arguments, "unfold"), expected(case, arguments)
     assert len(outputs) == len(wanted)
@@ -82,27 +103,105 @@ def _agree(case: Case) -> None:
         assert_agrees(output, want, 1e-12, f"{case}")
 
 
-@settings(max_examples=150, deadline=None, database=None, derandomize=True)
-@given(cases())
-def test_random_calls(case: Case) -> None:
-    _agree(case)
+@contextmanager
+def _on(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _native_agrees(case: Case, isa: str, threads: int, dtype_name: str, layout: str) -> None:
+    backend = get_backend("native")
+    dtype = getattr(torch, dtype_name)
+    # a constant of the call, such as a mean over 5 pixels, is rounded to 16 bits before a backend sees it
+    exact_dtype = torch.float64 if dtype in {torch.float64, torch.float32} else dtype
+    given = tensors(case, dtype)
+    names = require_gradients(given, backend)
+    exact = {name: tensor.detach().to(exact_dtype).requires_grad_(name in names) for name, tensor in given.items()}
+    laid_out = {name: LAYOUTS[layout](tensor) if layout in LAYOUTS else tensor for name, tensor in given.items()}
+    with library.use_isa(isa), _on(threads), poisoned_allocations():
+        outputs = call(case, laid_out, backend)
+    wanted = call(case, exact, "unfold")
+    assert len(outputs) == len(wanted)
+    what = f"{isa} {threads} threads {dtype_name} {layout} {case}"
+    for output, want in zip(outputs, wanted, strict=True):
+        _assert_agrees(output, want, backend.capabilities.tolerance(dtype_name, "forward"), what)
+    cotangent = torch.randn(wanted[0].shape, generator=torch.Generator().manual_seed(1)).to(outputs[0])
+    with library.use_isa(isa), _on(threads), poisoned_allocations():
+        gradients = torch.autograd.grad(outputs[0], [given[name] for name in names], cotangent)
+    right = torch.autograd.grad(wanted[0], [exact[name] for name in names], cotangent.to(exact_dtype))
+    for name, gradient, want in zip(names, gradients, right, strict=True):
+        tolerance = backend.capabilities.tolerance(dtype_name, "backward")
+        _assert_agrees(gradient, want, tolerance, f"gradient to {name}: {what}")
+
+
+def _assert_agrees(actual: Tensor, expected: Tensor, tolerance: float, what: str) -> None:
+    """Relative to the largest value, or to 1 where all are smaller: what is 0 by mathematics is noise in `unfold`."""
+    assert actual.shape == expected.shape, what
+    one = torch.ones(1, dtype=torch.float64)
+    assert_agrees(torch.cat([actual.flatten(), one]), torch.cat([expected.flatten(), one]), tolerance, what)
+
+
+COMPARISONS: dict[str, tuple[st.SearchStrategy[Any], Callable[..., None]]] = {
+    "unfold": (st.tuples(cases()), _unfold_agrees),
+    "native": (
+        st.tuples(cases(), isas(), st.integers(1, 4), st.sampled_from(DTYPES), st.sampled_from(["dense", *LAYOUTS])),
+        _native_agrees,
+    ),
+}
+"""Whose calls: how they are drawn, and what is asserted of them."""
+
+
+def _agrees(subject: str, drawn: tuple[Any, ...]) -> None:
+    assume(min(window_of(drawn[0]).output_size(drawn[0].size)) >= 1)
+    COMPARISONS[subject][1](*drawn)
+
+
+def _skip_where_unavailable(subject: str) -> None:
+    reasons = get_backend(subject).unavailable_reasons()
+    if reasons:
+        pytest.skip(f"{subject}: {'; '.join(map(str, reasons))}")
+
+
+@pytest.mark.parametrize("subject", CHUNKS)
+def test_random_calls(subject: str) -> None:
+    _skip_where_unavailable(subject)
+
+    @settings(max_examples=CALLS_IN_CI[subject], deadline=None, database=None, derandomize=True)
+    @given(COMPARISONS[subject][0])
+    def agree(drawn: tuple[Any, ...]) -> None:
+        _agrees(subject, drawn)
+
+    agree()
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_many_random_calls(chunk: int) -> None:
+@pytest.mark.parametrize(
+    ("subject", "chunk"), [(subject, chunk) for subject, chunks in CHUNKS.items() for chunk in range(chunks)]
+)
+def test_many_random_calls(subject: str, chunk: int) -> None:
+    _skip_where_unavailable(subject)
     done = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
-    key = {"package_hash": package_hash(), "torch": torch.__version__, "chunk": chunk, "calls": CALLS_A_CHUNK}
+    key = {
+        "package_hash": package_hash(),
+        "torch": torch.__version__,
+        "subject": subject,
+        "chunk": chunk,
+        "calls": CALLS_A_CHUNK,
+    }
     if any(key.items() <= entry.items() for entry in done):
         pytest.skip(f"done before: see {RESULTS.name}")
     tried = 0
 
     @seed(chunk)
     @settings(max_examples=CALLS_A_CHUNK, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(cases())
-    def agree(case: Case) -> None:
+    @given(COMPARISONS[subject][0])
+    def agree(drawn: tuple[Any, ...]) -> None:
         nonlocal tried
-        _agree(case)
+        _agrees(subject, drawn)
         tried += 1
 
     agree()

@@ -35,7 +35,7 @@ def test_every_file_of_a_room_is_installed(folder: str, package: str) -> None:
 
 def test_entry_points_load() -> None:
     entries = distribution("pacbench").entry_points
-    assert {entry.name for entry in entries if entry.group == "pacbench.backends"} >= {"unfold", "inductor"}
+    assert {entry.name for entry in entries if entry.group == "pacbench.backends"} >= {"unfold", "inductor", "native"}
     for entry in entries:
         assert entry.load() is not None
 
