@@ -19,6 +19,7 @@ from . import __version__
 from .commands import checks
 from .errors import UnavailableError, UnknownNameError
 from .records import RecordError
+from .running.allocator import DEFAULT, KEPT
 from .running.exit_code import INTERRUPTED
 from .running.probes import RunError
 from .running.suite_names import OPERATOR_SUITE, list_suites, workloads
@@ -49,6 +50,11 @@ DataRoot = Annotated[
     Path | None,
     typer.Option(metavar="DIR", envvar="PACBENCH_DATA", help="Folder of real data sets; embedded if not given."),
 ]
+
+ALLOCATOR_HELP = (
+    "kept: a process keeps the memory that it frees, so that page faults of fresh memory are not timed (glibc); "
+    "default: as the system has it."
+)
 
 
 @app.callback(invoke_without_command=True)
@@ -91,7 +97,11 @@ def _verify(
     return verify(backends, full=not smoke, junit=junit, output=folder, timeout_s=timeout)
 
 
-@app.command("bench", epilog="Example: pacbench bench --backend unfold --reference conv2d --profile quick")
+@app.command(
+    "bench",
+    epilog="Example: pacbench bench --backend unfold,inductor --reference conv2d --profile quick; for the targets: "
+    "pacbench bench --interleaved --backend native --cases W1,W2 --parts time",
+)
 def _bench(
     backend: Backends = None,
     reference: Annotated[
@@ -106,19 +116,47 @@ def _bench(
     output: Output = None,
     rounds: Rounds = None,
     timeout: Timeout = 3600,
+    allocator: Annotated[str, typer.Option(metavar="NAME", help=f"{ALLOCATOR_HELP} Every row gets the same.")] = KEPT,
+    interleaved: Annotated[
+        bool,
+        typer.Option(
+            "--interleaved",
+            help="One backend, sampled in turns with plain torch and the FMA peak in one process, beside the project's "
+            "targets. --rounds is then the number of turns.",
+        ),
+    ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="With --interleaved: another backend to compare with, sampled less often."),
+    ] = None,
+    parts: Annotated[
+        list[str] | None,
+        typer.Option(metavar="A[,B]", help="With --interleaved: only time, accuracy, memory, threads, sizes or isa."),
+    ] = None,
 ) -> int:
-    """Time single operators: ratios, GFLOP/s, % of the measured FMA peak, peak memory."""
+    """Time single operators and whole CRFs: ratios, GFLOP/s, % of the measured FMA peak, peak memory."""
+    checks.known_suites([OPERATOR_SUITE], [], list_suites())
+    checks.known_profile(profile)
+    checks.known_allocator(allocator)
+    if interleaved:
+        from .commands.interleaved import interleaved_plan, run_interleaved
+
+        plan = interleaved_plan(
+            backend, against, reference=reference, methods=methods, cases=cases, parts=parts, profile=profile,
+            turns=rounds, allocator=allocator,
+        )  # fmt: skip
+        return run_interleaved(plan, checks.new_run_folder(output), timeout_s=timeout)
+    if against is not None or parts:
+        raise checks.WrongUse("got --against or --parts, expected --interleaved beside them")
     from .commands import run
 
-    checks.known_suites([OPERATOR_SUITE], [], list_suites())
     backends = checks.known_backends(backend)
-    checks.known_profile(profile)
     expression = checks.case_expression(cases)
     folder = checks.new_run_folder(output)
     wanted = run.operator_methods(checks.names(methods), checks.names(reference))
     settings = run.new_settings(
         [OPERATOR_SUITE], backends, methods=wanted, profile=profile, rounds=rounds, data_root=None,
-        timeout_s=timeout, cases=expression,
+        timeout_s=timeout, cases=expression, allocator=allocator,
     )  # fmt: skip
     return run.start(folder, settings)
 
@@ -134,6 +172,7 @@ def _run(
     output: Output = None,
     rounds: Rounds = None,
     timeout: Timeout = 3600,
+    allocator: Annotated[str, typer.Option(metavar="NAME", help=ALLOCATOR_HELP)] = DEFAULT,
     resume: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Take this run up again, under its own settings.")
     ] = None,
@@ -148,6 +187,7 @@ def _run(
     settings = run.new_settings(
         chosen, checks.known_backends(backend), methods=checks.names(methods), profile=checks.known_profile(profile),
         rounds=rounds, data_root=checks.existing_folder(data_root, "data root"), timeout_s=timeout,
+        allocator=checks.known_allocator(allocator),
     )  # fmt: skip
     return run.start(checks.new_run_folder(output), settings)
 

@@ -46,6 +46,7 @@ class RunSettings(_Line):
     rounds: int = Field(ge=1)
     data_root: str | None = None
     cases: str | None = None
+    allocator: str = "default"
     timeout_s: float | None = None
     command: str
     started: str

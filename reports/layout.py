@@ -58,6 +58,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         *([("methods", ", ".join(settings.methods))] if settings.methods is not None else []),
         *([("cases", settings.cases)] if settings.cases else []),
         ("profile", f"{settings.profile}, {settings.rounds} round{'s' if settings.rounds != 1 else ''}"),
+        ("allocator setting", settings.allocator),
         ("data", settings.data_root or "embedded"),
         ("command", settings.command),
     ]

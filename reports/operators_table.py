@@ -1,8 +1,11 @@
-"""The operators' table: cases × directions × backends, with ratios, GFLOP/s, % of the FMA peak and memory."""
+"""The operators' table: cases × directions × backends, with ratios, GFLOP/s, % of the FMA peak and memory.
+
+Whole CRFs are rows too; what plain torch operators are to operators, Full-CRF is to them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pacbench.frame import Run
 
@@ -17,7 +20,7 @@ COLUMNS = (
     Column("backend", "backend", numeric=False),
     Column("time_ms", "time ms"),
     Column("ratio_to_unfold", "/ unfold"),
-    Column("ratio_to_reference", "/ plain"),
+    Column("ratio_to_reference", "/ ref."),
     Column("gflops", "GFLOP/s"),
     Column("fma_peak_percent", "% peak"),
     Column("peak_memory_mb", "memory MB"),
@@ -25,6 +28,8 @@ COLUMNS = (
     Column("samples", "samples", where="data"),
     Column("status", "status", numeric=False),
 )
+_Key = tuple[str, str, str, str]
+_FULL_CRF = f"{REFERENCE}full_crf"
 _DIRECTION_TEXTS = dict.fromkeys(("forward+backward", "forward_backward"), "forward + backward")
 
 
@@ -33,13 +38,11 @@ def operators_table(run: Run, suite: str = "operators") -> SummaryTable:
     found = measurements(run, suite)
     keyed = {(workload_of(one), one.direction or "", executor_of(one), one.backend): one for one in found}
     unfold = {key[:2]: one for key, one in keyed.items() if key[2] == "unfold"}
-    plain = {(*key[:2], one.backend): one for key, one in keyed.items() if key[2].startswith(REFERENCE)}
-    plain |= {(*key[:2], ""): one for key, one in keyed.items() if key[2].startswith(REFERENCE)}
+    references = _References(keyed)
     rows: list[Row] = []
     for key in sorted(keyed, key=_place(run, list(keyed))):
         workload, direction, executor, backend = key
         one = keyed[key]
-        reference = plain.get((workload, direction, backend)) or plain.get((workload, direction, ""))
         rows.append(
             (
                 words(workload),
@@ -47,7 +50,7 @@ def operators_table(run: Run, suite: str = "operators") -> SummaryTable:
                 Cell(text=_executor_text(executor, backend), value=executor),
                 time_cell(one, "time", [one]),
                 _ratio(one, unfold.get((workload, direction)), "unfold was not timed on this case"),
-                _reference_ratio(one, reference),
+                _reference_ratio(one, references.of(key)),
                 _gflops(one),
                 _peak_percent(run, one),
                 memory_cell(one, [one]),
@@ -58,17 +61,47 @@ def operators_table(run: Run, suite: str = "operators") -> SummaryTable:
     return SummaryTable(
         name=suite,
         title="Operators",
-        caption="Time and throughput of single operators by backend, times in ms for one call.",
+        caption=f"Time and throughput by backend, times in ms for one call. {_allocator(run)}",
         columns=COLUMNS,
         rows=tuple(rows),
         remarks=(
             "/ unfold: time divided by that of backend unfold, the baseline, on the same case and direction; "
             "below 1 is faster.",
-            "/ plain: time divided by that of the plain torch operator of the same sizes (no adapting kernel), "
-            "measured in the same run.",
+            "/ ref.: time divided by that of the plain torch operator of the same sizes (no adapting kernel), for a "
+            "whole CRF by that of Full-CRF on the same image (set-up and steps), measured in the same run.",
             _peak_remark(run),
         ),
     )
+
+
+class _References:
+    """What each row is a ratio to: timed in the same process where it was, else in any."""
+
+    def __init__(self, keyed: Mapping[_Key, Measurement]) -> None:
+        self._keyed = keyed
+        self._full_crf = {
+            (_size(key[0]), key[1], backend): one
+            for key, one in keyed.items()
+            if key[2] == _FULL_CRF
+            for backend in ("", one.backend)
+        }
+        self._plain = {
+            (*key[:2], backend): one
+            for key, one in keyed.items()
+            if key[2].startswith(REFERENCE) and key[2] != _FULL_CRF
+            for backend in ("", one.backend)
+        }
+
+    def of(self, key: _Key) -> Measurement | None:
+        workload, direction, _, backend = key
+        crf = (self._keyed[key].operator or "").endswith("CRF")
+        found, name = (self._full_crf, _size(workload)) if crf else (self._plain, workload)
+        return found.get((name, direction, backend)) or found.get((name, direction, ""))
+
+
+def _size(workload: str) -> str:
+    """What a case's name says of the size of its image: ``small``, or nothing."""
+    return workload.partition("-")[2]
 
 
 def executor_of(one: Measurement) -> str:
@@ -77,7 +110,7 @@ def executor_of(one: Measurement) -> str:
 
 
 def _executor_text(executor: str, backend: str) -> str:
-    """A plain torch operator is told with the backend in whose process it was timed."""
+    """A plain torch operator, or Full-CRF, is told with the backend in whose process it was timed."""
     if not executor.startswith(REFERENCE) or backend == executor:
         return executor
     return f"{executor.removeprefix(REFERENCE)} beside {backend}"
@@ -92,14 +125,12 @@ def workload_of(one: Measurement) -> str:
     return "-".join(kept) or one.case or EVERY_CASE
 
 
-def _place(
-    run: Run, keys: list[tuple[str, str, str, str]]
-) -> Callable[[tuple[str, str, str, str]], tuple[bool, int, int, bool, int]]:
+def _place(run: Run, keys: list[_Key]) -> Callable[[_Key], tuple[bool, int, int, bool, int]]:
     workloads = list(dict.fromkeys(key[0] for key in keys))
     directions = list(dict.fromkeys([*DIRECTIONS, *(key[1] for key in keys)]))
     backends = backend_order(run)
 
-    def place(key: tuple[str, str, str, str]) -> tuple[bool, int, int, bool, int]:
+    def place(key: _Key) -> tuple[bool, int, int, bool, int]:
         backend = backends.index(key[3]) if key[3] in backends else len(backends)
         is_reference = key[2].startswith(REFERENCE)
         return (
@@ -125,7 +156,7 @@ def _reference_ratio(one: Measurement, reference: Measurement | None) -> Cell:
     measured = one.metrics.get("ratio_to_reference")
     if measured is not None:
         return number(measured, written.significant, "")
-    return _ratio(one, reference, "no plain torch operator was timed on this case")
+    return _ratio(one, reference, "no plain torch operator and no Full-CRF was timed on this case")
 
 
 def _gflops(one: Measurement) -> Cell:
@@ -154,3 +185,10 @@ def _peak_remark(run: Run) -> str:
     if not peak:
         return "% peak: of this machine's FMA peak, which was not measured in this run."
     return f"% peak: of this machine's FMA peak, {peak:.0f} GFLOP/s, measured in this run."
+
+
+def _allocator(run: Run) -> str:
+    """The allocator's setting by its name and as the run's environment describes it: the same for every row."""
+    name = run.settings.allocator if run.settings else "not known"
+    said = f" ({run.environment.allocator})" if run.environment else ""
+    return f"Allocator, the same for every row: {name}{said}."

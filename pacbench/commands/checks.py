@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pacbench.errors import UnknownNameError
+from pacbench.running.allocator import ALLOCATORS
 from pacbench.running.profiles import PROFILES
 from pacbench.running.suite_options import DEFAULT_BACKEND, split_names
 
@@ -55,6 +56,13 @@ def known_profile(name: str) -> str:
     """The name of a profile; raises UnknownNameError."""
     if name not in PROFILES:
         raise UnknownNameError("profile", name, PROFILES)
+    return name
+
+
+def known_allocator(name: str) -> str:
+    """The name of an allocator setting; raises UnknownNameError."""
+    if name not in ALLOCATORS:
+        raise UnknownNameError("allocator", name, ALLOCATORS)
     return name
 
 

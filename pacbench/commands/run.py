@@ -10,6 +10,7 @@ from rich.console import Console
 from pacbench.errors import UnknownNameError
 from pacbench.frame import Run
 from pacbench.records import RunSettings
+from pacbench.running.allocator import DEFAULT
 from pacbench.running.coordinator import Coordinator, resumed_settings
 from pacbench.running.probes import METHODS_LISTED_UNDER, list_methods
 from pacbench.running.profiles import PROFILES
@@ -32,6 +33,7 @@ def new_settings(
     data_root: Path | None,
     timeout_s: float | None,
     cases: str | None = None,
+    allocator: str = DEFAULT,
 ) -> RunSettings:
     """Settings of a new run; `rounds` None takes the profile's number."""
     return RunSettings(
@@ -42,6 +44,7 @@ def new_settings(
         rounds=rounds or PROFILES[profile].rounds,
         data_root=str(data_root) if data_root is not None else None,
         cases=cases,
+        allocator=allocator,
         timeout_s=timeout_s,
         command=command_line(),
         started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),

@@ -3,11 +3,13 @@
 On CUDA, torch's own allocator counts. On Linux, the kernel counts: writing 5 to ``/proc/self/clear_refs``
 sets the high-water mark of resident memory (VmHWM) back to what is resident now (`man 5 proc`). Where that is not
 permitted, a thread samples the resident memory, which can miss a short peak.
+
+Free heap that is still resident would hide what a call allocates, so it is given back first; `kept_heap` says what
+else is done in a process that keeps its heap, so that what is measured does not depend on that.
 """
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import sys
@@ -15,6 +17,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
+
+from .kept_heap import measurable_heap
 
 Result = TypeVar("Result")
 
@@ -36,12 +40,13 @@ def peak_memory(call: Callable[[], Result], device: str | None = None) -> tuple[
     cuda_in_use = torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized()
     if device == "cuda" or (device is None and cuda_in_use):
         return _on_cuda(call)
-    _give_back_free_memory()
-    before = _reset_high_water_mark()
-    if before is None:
-        return _by_sampling(call)
-    result = call()
-    return result, max(0, _status_bytes("VmHWM") - before)
+    gc.collect()
+    with measurable_heap():
+        before = _reset_high_water_mark()
+        if before is None:
+            return _by_sampling(call)
+        result = call()
+        return result, max(0, _status_bytes("VmHWM") - before)
 
 
 def _on_cuda(call: Callable[[], Result]) -> tuple[Result, int]:
@@ -92,11 +97,3 @@ def _by_sampling(call: Callable[[], Result]) -> tuple[Result, int]:
         ended.set()
         thread.join()
     return result, max(peak, process.memory_info().rss) - before
-
-
-def _give_back_free_memory() -> None:
-    """Heap that is free but still resident would hide what the call allocates."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)

@@ -81,7 +81,7 @@ class Coordinator:
             raise RunError(f"{error.filename or self.folder}: cannot be written ({error.strerror or error})") from error
 
     def _run(self, methods: Mapping[str, list[str]]) -> tuple[Run, int]:
-        environment = describe_environment(measure_roof=self.measure_roof)
+        environment = describe_environment(measure_roof=self.measure_roof, allocator=self.settings.allocator)
         if not self.resume:
             write_one(self.folder / "run.json", self.settings)
         write_one(self.folder / "environment.json", environment)
@@ -116,7 +116,7 @@ class Coordinator:
         log = self.folder / "logs" / f"{job.name}.log"
         timeout = self.settings.timeout_s
         try:
-            end = run_to_end(words, log, environment=job_environment(), timeout_s=timeout)
+            end = run_to_end(words, log, environment=job_environment(self.settings.allocator), timeout_s=timeout)
         except KeyboardInterrupt:
             append(self.folder / "jobs.jsonl", _record(job, key, "interrupted", reason="interrupted by the user"))
             raise

@@ -12,6 +12,7 @@ from pathlib import Path
 from pacbench.errors import UnknownNameError
 from pacbench.records import Environment, RunSettings
 
+from .allocator import DEFAULT, with_allocator
 from .job import Job, command
 from .job_end import describe_end
 from .process import run_to_end
@@ -69,8 +70,8 @@ def list_methods(suite: str, backend: str, targets: Mapping[str, str]) -> list[s
         return names.read_text(encoding="utf-8").split("\n")[:-1]
 
 
-def describe_environment(*, measure_roof: bool = True) -> Environment:
-    """Describe this machine, in a process of its own.
+def describe_environment(*, measure_roof: bool = True, allocator: str = DEFAULT) -> Environment:
+    """Describe this machine, in a process of its own under the allocator's setting of that name.
 
     Raises:
         RunError: that process failed.
@@ -78,13 +79,14 @@ def describe_environment(*, measure_roof: bool = True) -> Environment:
     words = [sys.executable, "-m", "pacbench.measuring.environment", *([] if measure_roof else ["--no-roof"])]
     try:
         done = subprocess.run(  # noqa: S603 (our own module, no shell)
-            words, capture_output=True, text=True, timeout=_ENVIRONMENT_TIMEOUT_S, env=job_environment(), check=False
-        )
+            words, capture_output=True, text=True, check=False, timeout=_ENVIRONMENT_TIMEOUT_S,
+            env=job_environment(allocator),
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise RunError(f"the environment could not be described within {_ENVIRONMENT_TIMEOUT_S} s") from None
     if done.returncode != 0 and measure_roof:
         said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        found = describe_environment(measure_roof=False)
+        found = describe_environment(measure_roof=False, allocator=allocator)
         return found.model_copy(update={"fma_peak_reason": f"measuring failed: {said}"})
     if done.returncode != 0:
         said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
@@ -92,14 +94,17 @@ def describe_environment(*, measure_roof: bool = True) -> Environment:
     return Environment.model_validate_json(done.stdout)
 
 
-def job_environment() -> dict[str, str]:
+def job_environment(allocator: str = DEFAULT) -> dict[str, str]:
     """Environment variables of a job: this process's, without what would change pytest or pacbench.
 
     Plug-ins of pytest that happen to be installed stay out; a job names those that it needs. The working directory
     is no import path: a checkout's folder `pacbench` would hide the installed package, which has all the rooms.
+
+    Args:
+        allocator: Name of the allocator's setting, one of `allocator.ALLOCATORS`.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
-    return kept | {
+    return with_allocator(kept, allocator) | {
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",

@@ -22,3 +22,6 @@ class Reference:
 REFERENCES: tuple[Reference, ...] = (
     Reference("reference:conv2d", "the plain torch operator of the same sizes, without a guide"),
 )
+
+FULL_CRF = "reference:full_crf"
+"""The method of Full-CRF's rows, which stand beside whole CRFs as plain torch operators stand beside operators."""

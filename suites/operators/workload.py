@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
@@ -11,12 +12,24 @@ from torch import Tensor
 from pacbench import functional
 from pacbench.backend import Backend
 
-from .cases import Direction, OperatorCase
+from .cases import Direction, OperatorCase, Shape
 
 _SEED = 1904_05373
 
 Tensors = Mapping[str, Tensor]
 Operator = Callable[[Tensor], Tensor]
+
+
+class Differentiated(Protocol):
+    """What a timed call must know of its case: an operator's, or a whole model's."""
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the output."""
+
+    @property
+    def differentiated(self) -> tuple[str, ...]:
+        """Tensors that the backward pass has a gradient to."""
 
 
 def tensors(case: OperatorCase, device: str = "cpu") -> dict[str, Tensor]:
@@ -94,13 +107,12 @@ def _messages(count: int, unary: Tensor, operator: Operator) -> Tensor:
 
 
 def timed_call(
-    run: Callable[[Tensors], Tensor], case: OperatorCase, direction: Direction, device: str
+    run: Callable[[Tensors], Tensor], case: Differentiated, direction: Direction, given: Tensors
 ) -> Callable[[], Tensor]:
     """A call of one direction on a case's tensors: forward without gradients, or forward and all gradients.
 
     The call returns the output, so that its shape and values can be checked.
     """
-    given = tensors(case, device)
     if direction == "forward":
 
         def forward() -> Tensor:
@@ -109,10 +121,9 @@ def timed_call(
 
         return forward
 
-    leaves = {name: tensor.requires_grad_(name in case.differentiated) for name, tensor in given.items()}
+    leaves = {name: tensor.detach().requires_grad_(name in case.differentiated) for name, tensor in given.items()}
     targets = [leaves[name] for name in case.differentiated]
-    generator = torch.Generator().manual_seed(_SEED + 1)
-    gradient = torch.randn(case.output_shape, generator=generator).to(device)
+    gradient = output_gradient(case).to(targets[0])
 
     def forward_backward() -> Tensor:
         output = run(leaves)
@@ -120,3 +131,8 @@ def timed_call(
         return output.detach()
 
     return forward_backward
+
+
+def output_gradient(case: Differentiated) -> Tensor:
+    """The gradient that reaches a case's output, on the CPU in float32; the same in every process."""
+    return torch.randn(case.output_shape, generator=torch.Generator().manual_seed(_SEED + 1))

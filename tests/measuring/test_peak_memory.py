@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +48,45 @@ def test_an_earlier_peak_does_not_count():
     freed()
     _, peak = peak_memory(lambda: None, "cpu")
     assert peak < 0.1 * SIZE
+
+
+KEPT_HEAP = """
+import json, sys
+import numpy as np
+from pacbench.measuring.peak_memory import peak_memory
+
+SIZE = 40 * 10**6
+
+def block(size=SIZE):
+    return np.ones(size, dtype=np.uint8)
+
+def holes():  # what lies between two blocks that are freed is not enough for a larger one
+    first, between, second = block(), block(1000), block()
+    return between
+
+def replaced():
+    first, between = block(), block(1000)
+    del first
+    return block(2 * SIZE), between
+
+held = [holes() for _ in range(3)]
+peaks = [peak_memory(call, "cpu")[1] / SIZE for call in (block, lambda: None, holes, replaced, replaced)]
+freed = block(3 * SIZE)
+del freed
+with open("/proc/self/status") as status:
+    resident = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS:"))
+json.dump([peaks, resident], sys.stdout)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="settings of glibc")
+def test_a_kept_heap_hides_nothing_and_is_kept_again_afterwards():
+    kept = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
+    words = [sys.executable, "-c", KEPT_HEAP]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env=os.environ | kept)
+    peaks, resident = json.loads(done.stdout)
+    assert peaks == pytest.approx([1, 0, 2, 2, 2], abs=0.1)
+    assert resident > 3 * 40 * 10**6
 
 
 def test_where_the_kernel_does_not_count_a_thread_samples(monkeypatch: pytest.MonkeyPatch):

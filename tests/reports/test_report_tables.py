@@ -90,6 +90,32 @@ def test_a_ratio_measured_in_process_comes_first(run_folder: Any) -> None:
     assert "environment.json" in row["fma_peak_percent"].reason or "FLOPs" in row["fma_peak_percent"].reason
 
 
+def test_a_whole_crf_is_told_beside_full_crf_on_the_same_image(run_folder: Any) -> None:
+    run_folder.settings(["operators"], allocator="kept")
+    run_folder.environment(allocator="glibc 2.36, MALLOC_MMAP_MAX_=0")
+    run_folder.green()
+    run_folder.operators()
+    for name, operator, method, seconds in (
+        ("pac_crf_32", "PacCRF", None, 0.1), ("pac_crf_32-small", "PacCRF", None, 0.1),
+        ("full_crf", "FullCRF", "reference:full_crf", 0.4),
+    ):  # fmt: skip
+        run_folder.case(
+            "operators", f"test_model[{name}-forward]", operator=operator, method=method, direction="forward",
+            samples_s=[seconds],
+        )  # fmt: skip
+    run_folder.ran("operators")
+    table = table_of(run_folder.read(), "operators")
+    assert "Allocator, the same for every row: kept (glibc 2.36, MALLOC_MMAP_MAX_=0)." in table.caption
+    (row,) = rows_of(table, workload="pac_crf_32", backend="unfold")
+    assert row["ratio_to_reference"].text == "0.250"
+    (row,) = rows_of(table, workload="full_crf", backend="full_crf beside unfold")
+    assert row["ratio_to_reference"].text == "1.00"
+    (row,) = rows_of(table, workload="pac_crf_32-small", backend="unfold")
+    assert row["ratio_to_reference"].reason == "no plain torch operator and no Full-CRF was timed on this case"
+    (row,) = rows_of(table, workload="W1", direction="forward", backend="unfold")
+    assert row["ratio_to_reference"].text == "20.0"
+
+
 def test_a_peak_that_was_not_measured_says_why(run_folder: Any) -> None:
     run_folder.settings(["operators"])
     run_folder.environment(fma_peak_gflops=None, fma_peak_reason="no C++ compiler")

@@ -80,7 +80,7 @@ def backends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     sys.modules.pop("fake_backends", None)
     from pacbench import registry
 
-    registry._load.cache_clear()
+    registry.forget()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pacbench.errors import UnknownNameError
 from pacbench.records import RunSettings
 from pacbench.running.coordinator import resumed_settings
 from pacbench.running.job import Job, command, plan
-from pacbench.running.probes import RunError
+from pacbench.running.probes import RunError, job_environment
 
 
 def test_plan_interleaves_backends_within_rounds():
@@ -210,3 +210,25 @@ def is_running(pid: int) -> bool:
         return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False
+
+
+@pytest.mark.parametrize(("name", "value"), [("kept", "0"), ("default", None)])
+def test_every_job_gets_the_allocator_setting_of_the_run(
+    runner, write_suite: Callable[..., str], monkeypatch: pytest.MonkeyPatch, name: str, value: str | None
+):
+    monkeypatch.delenv("MALLOC_MMAP_MAX_", raising=False)
+    suite = f"""
+        import os
+
+        def test_setting(backend):
+            assert os.environ.get("MALLOC_MMAP_MAX_") == {value!r}
+    """
+    write_suite("work", suite)
+    run, code = runner.run(runner.settings("Good", "Other", allocator=name))
+    assert code == 0, run.frame["reason"].tolist()
+    assert resumed_settings(runner.folder).allocator == name
+
+
+def test_an_allocator_setting_that_nobody_named():
+    with pytest.raises(UnknownNameError, match="allocator: got 'jemalloc', expected one of default, kept"):
+        job_environment("jemalloc")

@@ -8,6 +8,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from pacbench.backends.unfold import UnfoldBackend
 from pacbench.suites.operators.cases import CASES, CASES_OF_PROFILE, SMALL_CASES
+from pacbench.suites.operators.models import MODELS, SMALL_MODELS
 from pacbench.suites.operators.workload import pac_operator, plain_operator, tensors, timed_call
 
 BY_NAME = {case.name: case for case in CASES + SMALL_CASES}
@@ -105,8 +106,8 @@ def test_forward_is_timed_without_and_backward_with_gradients():
         seen.append({name: torch.is_grad_enabled() and tensor.requires_grad for name, tensor in given.items()})
         return pac_operator(case, given, UnfoldBackend())
 
-    timed_call(run, case, "forward", "cpu")()
-    output = timed_call(run, case, "forward_backward", "cpu")()
+    timed_call(run, case, "forward", tensors(case))()
+    output = timed_call(run, case, "forward_backward", tensors(case))()
     assert seen == [dict.fromkeys(case.shapes, False), dict.fromkeys(case.shapes, True)]
     assert not output.requires_grad
 
@@ -119,3 +120,43 @@ def test_the_quick_profile_times_the_same_operators_on_smaller_images():
         )  # fmt: skip
         assert small.window.kernel_size == case.window.kernel_size
         assert small.flops("forward") < case.flops("forward") / 10
+
+
+def test_whole_crfs_are_of_the_size_that_users_have():
+    shapes = {model.name: (model.shapes["unary"], model.output_shape) for model in MODELS}
+    assert set(shapes.values()) == {((1, 21, 375, 500), (1, 21, 375, 500))}
+    assert list(shapes) == ["pac_crf_32", "pac_crf_16_64", "conv_crf_11", "conv_crf_7", "full_crf"]
+    assert [model.name for model in SMALL_MODELS] == [f"{name}-small" for name in shapes]
+
+
+@pytest.mark.parametrize(
+    ("name", "forward"),
+    [
+        ("pac_crf_32", 5 * 2 * 21 * 21 * 25 * 375 * 500),
+        ("pac_crf_16_64", 2 * 5 * 2 * 21 * 21 * 25 * 375 * 500),
+        ("conv_crf_11", 5 * 2 * 21 * 121 * 94 * 125),
+        ("conv_crf_7", 5 * 2 * 21 * 49 * 94 * 125),
+        ("full_crf", None),
+    ],
+)
+def test_operations_of_whole_crfs_are_those_of_their_messages(name, forward):
+    (model,) = (model for model in MODELS if model.name == name)
+    assert model.flops("forward") == forward
+    assert ("forward_backward" in model.directions) == name.startswith("pac_crf")
+
+
+@pytest.mark.parametrize("model", [model for model in SMALL_MODELS if model.kind != "full_crf"], ids=lambda m: m.name)
+def test_a_whole_crf_updates_the_unary(model):
+    given = model.tensors()
+    output = model.run(UnfoldBackend())(given)
+    assert tuple(output.shape) == model.output_shape
+    assert not torch.allclose(output, given["unary"], atol=1e-2)
+    assert torch.equal(output, model.run(UnfoldBackend())(model.tensors())), "the same in every process"
+
+
+def test_gradients_of_a_pac_crf_reach_the_unary_and_every_filter_but_not_the_guide():
+    (model,) = (model for model in SMALL_MODELS if model.name == "pac_crf_16_64-small")
+    assert model.differentiated == ("unary", "weight_0", "weight_1")
+    leaves = {name: tensor.requires_grad_(name != "guide") for name, tensor in model.tensors().items()}
+    gradients = torch.autograd.grad(model.run(UnfoldBackend())(leaves).sum(), [leaves[n] for n in model.differentiated])
+    assert all(float(gradient.abs().max()) > 0 for gradient in gradients)

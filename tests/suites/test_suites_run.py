@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from pacbench.crf import FullCRF
 from pacbench.records import CaseRecord, read_lines
 
 
@@ -44,6 +45,20 @@ def test_operators_beside_the_plain_operator(tmp_path):
     assert (pooling.method, pooling.operator) == ("reference:conv2d", "torch.nn.functional.avg_pool2d")
     assert "guide" not in pooling.shapes
     assert found["test_time[W4-small-forward]"].operator == "guided_pacpool2d"
+
+
+def test_whole_crfs_beside_full_crf(tmp_path):
+    found = records("operators", tmp_path, "-k", "conv_crf_7 or full_crf")
+    assert found.keys() == {"test_model[conv_crf_7-small-forward]", "test_full_crf[full_crf-small-forward]"}
+    convolutional, full = found["test_model[conv_crf_7-small-forward]"], found["test_full_crf[full_crf-small-forward]"]
+    assert convolutional.outcome == "passed", convolutional.reason
+    assert (convolutional.operator, convolutional.direction, len(convolutional.samples_s)) == ("ConvCRF", "forward", 3)
+    assert (full.operator, full.method) == ("FullCRF", "reference:full_crf")
+    if FullCRF.unavailable_reasons():
+        assert full.outcome == "skipped"
+        assert "pip install pacbench[full-crf]" in full.reason
+    else:
+        assert full.outcome == "passed", full.reason
 
 
 def test_joint_upsampling_of_both_data_sets(tmp_path):
