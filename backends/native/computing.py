@@ -111,6 +111,22 @@ def mean_field_update(
     return output.to(base.dtype)
 
 
+def mean_field_update_backward(
+    grad: Tensor,
+    beliefs: Tensor,
+    kernel: Tensor,
+    weight: Tensor,
+    window: Sequence[int],
+    message_weight: float,
+    wanted: Sequence[bool],
+) -> list[Tensor]:
+    """Gradients to beliefs, kernel and weight that are wanted, in that order; that to the base is `grad`."""
+    tensors = {"input": beliefs, "kernel": kernel, "weight": weight, "grad_output": grad}
+    sizes = _sizes(beliefs, grad.shape, kernel, WindowCode(*window), AdaptingCode(), False)
+    sizes = {**sizes, "softmax": 1, "message_weight": message_weight}
+    return _gradients("backward", tensors, ("input", "kernel", "weight"), wanted, sizes)
+
+
 def adapting_kernel(
     guide: Tensor,
     centres: Tensor | None,

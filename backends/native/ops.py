@@ -32,13 +32,14 @@ _CONVOLUTION = (
 _KERNEL = (
     "Tensor guide, Tensor? centres, Tensor? mask, Tensor? inv_alpha, Tensor? inv_lambda, int[] window, int[] adapting"
 )
-_MEAN_FIELD = "Tensor base, Tensor beliefs, Tensor kernel, Tensor weight, int[] window, float message_weight"
+_MEAN_FIELD = "Tensor beliefs, Tensor kernel, Tensor weight, int[] window, float message_weight"
 _SCHEMAS = {
     "convolution": f"({_CONVOLUTION}) -> (Tensor, Tensor)",
     "convolution_backward": f"(Tensor grad, {_CONVOLUTION}, bool[] wanted) -> Tensor[]",
     "adapting_kernel": f"({_KERNEL}) -> (Tensor, Tensor)",
     "adapting_kernel_backward": f"(Tensor grad, {_KERNEL}, bool[] wanted) -> Tensor[]",
-    "mean_field_update": f"({_MEAN_FIELD}) -> Tensor",
+    "mean_field_update": f"(Tensor base, {_MEAN_FIELD}) -> Tensor",
+    "mean_field_update_backward": f"(Tensor grad, {_MEAN_FIELD}, bool[] wanted) -> Tensor[]",
 }
 
 _library: Any = torch.library.Library(NAMESPACE, "DEF")  # type: ignore[no-untyped-call]
@@ -52,6 +53,7 @@ convolution_backward = _ops.convolution_backward.default
 adapting_kernel = _ops.adapting_kernel.default
 adapting_kernel_backward = _ops.adapting_kernel_backward.default
 mean_field_update = _ops.mean_field_update.default
+mean_field_update_backward = _ops.mean_field_update_backward.default
 
 
 # --- what the results look like, for tracing
@@ -93,6 +95,10 @@ def _fake_adapting_kernel_backward(_: Tensor, *rest: Any) -> list[Tensor]:
     return _fake_gradients(_without_mask(rest[:5], 2), rest[7])
 
 
+def _fake_mean_field_update_backward(_: Tensor, *rest: Any) -> list[Tensor]:
+    return _fake_gradients(rest[:3], rest[5])
+
+
 def _differentiated(tensors: Sequence[Any]) -> list[Any]:
     """Those of DIFFERENTIATED among the first nine arguments of `convolution`: all but the mask."""
     return _without_mask(tensors, 3)
@@ -108,6 +114,7 @@ for _name, _fake in {
     "adapting_kernel": _fake_adapting_kernel,
     "adapting_kernel_backward": _fake_adapting_kernel_backward,
     "mean_field_update": _fake_mean_field_update,
+    "mean_field_update_backward": _fake_mean_field_update_backward,
 }.items():
     torch.library.register_fake(f"{NAMESPACE}::{_name}", _fake, lib=_library)
 
@@ -169,19 +176,8 @@ class _MeanFieldUpdate(Function):
         to_base = grad if of_base else None
         if not any(of_others):
             return to_base, *[None] * 5
-        beliefs, kernel, weight = ctx.saved_tensors
-        # Wide, so that probabilities and their gradient are not rounded on the way.
-        probabilities = computing.wide(beliefs).softmax(1)
-        tensors = (probabilities, None, None, None, kernel, weight, None, None, None)
-        wanted = (of_others[0], False, False, *of_others[1:], False, False, False)
-        message_grad = computing.wide(grad) * ctx.message_weight
-        found = iter(convolution_backward(message_grad, *tensors, ctx.window, [], False, wanted))
-        to_probabilities, to_kernel, to_weight = (next(found) if want else None for want in of_others)
-        to_beliefs = None
-        if to_probabilities is not None:
-            softmax_backward = torch.ops.aten._softmax_backward_data.default
-            to_beliefs = softmax_backward(to_probabilities, probabilities, 1, probabilities.dtype).to(beliefs.dtype)
-        return to_base, to_beliefs, to_kernel, to_weight, None, None
+        found = iter(mean_field_update_backward(grad, *ctx.saved_tensors, ctx.window, ctx.message_weight, of_others))
+        return to_base, *(next(found) if want else None for want in of_others), None, None
 
 
 class _Once(Function):
@@ -225,5 +221,6 @@ for _op, _recorded in (
     (adapting_kernel, _AdaptingKernel.apply),
     (adapting_kernel_backward, _once(adapting_kernel_backward)),
     (mean_field_update, _MeanFieldUpdate.apply),
+    (mean_field_update_backward, _once(mean_field_update_backward)),
 ):
     _library.impl(_op._schema.name.split("::")[1], _differentiable(_op, _recorded), "Autograd")

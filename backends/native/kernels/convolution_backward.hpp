@@ -72,7 +72,7 @@ struct ConvolutionBackwardThread {
   ConvolutionBackwardThread(const ConvolutionBackward &of, Workspace &workspace) : job(&of) {
     const Geometry &g = *of.geometry;
     const PacCall &call = *g.call;
-    input.lay_out(g.input, call.input, false, workspace);
+    input.lay_out(g.input, call.input, call.softmax, workspace);
     guide.lay_out(g.guide, call.guide, false, workspace);
     grad_input.lay_out(g.input, call.grad_input, workspace);
     guide_gradient.lay_out(g, workspace);
@@ -118,6 +118,8 @@ struct ConvolutionBackwardThread {
                            tile.column(g, 0);
       Scalar *to = gradient + o * TILE;
       gather(to, from, g.step_column, tile.count, width);
+      if (call.message_weight != 1)
+        for (Index i = 0; i < width; i += LANES) store(to + i, load(to + i) * (Scalar)call.message_weight);
       if (call.grad_bias) {
         Vector sum = load(bias_gradient + o * LANES);
         for (Index i = 0; i < width; i += LANES) sum += load(to + i);
@@ -317,8 +319,8 @@ struct ConvolutionBackwardThread {
             PACBENCH_FOR_VECTORS(now, compute<V>(line, phase, x0));
         }
       }
-      grad_input.flush(line, line.input_row, g.advance, part);
-      guide_gradient.rows.flush(line, line.guide_row, g.guide_advance, part);
+      grad_input.flush(line, line.input_row, g.advance, part, g.call->softmax ? &input.ring : nullptr);
+      guide_gradient.rows.flush(line, line.guide_row, g.guide_advance, part, nullptr);
       if (position == share.end - 1 || (position - share.begin + 1) % LINES_OF_PARTIAL_SUM == 0) add_up();
     }
   }

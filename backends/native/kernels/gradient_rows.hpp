@@ -60,6 +60,20 @@ PACBENCH_INLINE Run run_at(const Geometry &g, const Line &line, Index position, 
   return run;
 }
 
+// From the gradient of a row of probabilities q = softmax(logits) to that of the logits: q (g - sum over channels of g q).
+static void through_softmax(const PackedImage &image, Scalar *gradient, const Scalar *probabilities) {
+  const Index channel_size = image.channel_size();
+  for (Index x = 0; x < channel_size; x += LANES) {
+    Vector inner = {};
+    for (Index c = 0; c < image.channels; c++)
+      inner += load(gradient + c * channel_size + x) * load(probabilities + c * channel_size + x);
+    for (Index c = 0; c < image.channels; c++) {
+      Scalar *at = gradient + c * channel_size + x;
+      store(at, load(probabilities + c * channel_size + x) * (load(at) - inner));
+    }
+  }
+}
+
 struct GradientRows {
   Ring ring;
   Halo halo;
@@ -87,13 +101,16 @@ struct GradientRows {
     return first + (line.rank == part.stop - 1 ? rows : least(advance, rows));
   }
 
-  void flush(const Line &line, Index first, Index advance, const Run &part) {
+  // Write the rows that the window leaves after a line. `probabilities`: the packed input where it is a softmax, of which
+  // the gradient is then that of its logits (the map is linear, so that a halo's parts may be added up after it); or null.
+  void flush(const Line &line, Index first, Index advance, const Run &part, const Ring *probabilities) {
     if (!tensor) return;
     const PackedImage &image = *ring.image;
     for (Index next = first; next < left_after(line, first, advance, part); next++) {
       const Index y = image.image_row(line.row_class, next);
       Scalar *row = ring.row(next);
       if (image.has_row(y)) {
+        if (probabilities) through_softmax(image, row, probabilities->row(next));
         const bool before = part.begin > 0 && next < (part.begin - 1) * advance + image.ring_rows;
         const bool after = part.stop < part.all && next >= part.stop * advance;
         if (before || after) halo.keep(line.image, y, row);

@@ -69,7 +69,7 @@ struct KernelAloneThread {
         PACBENCH_FOR_VECTORS(now, (compute<V, BACKWARD>(line, at * LANES)));
         at += now;
       }
-      if (BACKWARD) guide_gradient.rows.flush(line, line.guide_row, g.guide_advance, part);
+      if (BACKWARD) guide_gradient.rows.flush(line, line.guide_row, g.guide_advance, part, nullptr);
     }
   }
 };

@@ -153,8 +153,8 @@ struct PoolingBackwardThread {
             PACBENCH_FOR_VECTORS(now, compute<V>(line, phase, x0));
         }
       }
-      grad_input.flush(line, line.input_row, g.advance, part);
-      guide_gradient.rows.flush(line, line.guide_row, g.guide_advance, part);
+      grad_input.flush(line, line.input_row, g.advance, part, nullptr);
+      guide_gradient.rows.flush(line, line.guide_row, g.guide_advance, part, nullptr);
     }
   }
 };
