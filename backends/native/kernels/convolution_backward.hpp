@@ -289,7 +289,7 @@ struct ConvolutionBackwardThread {
       const Index y = least(line.row * g.step_row + row, call.out_height - 1);
       for (Index o = 0; o < call.out_channels; o++)
         prefetches.add((const Scalar *)call.grad_output + ((line.image * call.out_channels + o) * call.out_height + y) * call.out_width + begin,
-                       least(width, call.out_width - begin), false);
+                       least(width, call.out_width - begin));
     }
     input.announce(line, g.advance, at, next, all, prefetches);
     guide.announce(line, g.guide_advance, at, next, all, prefetches);

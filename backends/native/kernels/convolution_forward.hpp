@@ -149,14 +149,14 @@ struct ConvolutionForwardThread {
       const Index y = least(line.row * g.step_row + row, call.out_height - 1);
       for (Index o = 0; o < call.out_channels; o++) {
         const Index plane = (line.image * call.out_channels + o) * call.out_height + y;
-        prefetches.add((const Scalar *)call.output + plane * call.out_width + begin, least(width, call.out_width - begin), true);
+        prefetches.add((const Scalar *)call.output + plane * call.out_width + begin, least(width, call.out_width - begin));
         if (call.base)
-          prefetches.add((const Scalar *)call.base + plane * call.out_width + begin, least(width, call.out_width - begin), false);
+          prefetches.add((const Scalar *)call.base + plane * call.out_width + begin, least(width, call.out_width - begin));
       }
       for (Index map = 0; call.kernel && map < g.taps; map++) {
         const Index plane = (line.image * g.taps + map) * call.out_height + y;
         prefetches.add((const Scalar *)call.kernel + plane * call.out_width + begin + width,
-                       least(width, call.out_width - begin - width), false);
+                       least(width, call.out_width - begin - width));
       }
     }
     input.announce(line, g.advance, at, next, all, prefetches);

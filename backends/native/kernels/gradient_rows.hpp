@@ -131,7 +131,7 @@ struct GradientRows {
       const Index y = image.image_row(line.row_class, next);
       if (!image.has_row(y)) continue;
       for (Index c = image.channels * begin / all; c < image.channels * end / all; c++)
-        prefetches.add(tensor_row(image, tensor, line.image, c, y), image.width, true);
+        prefetches.add(tensor_row(image, tensor, line.image, c, y), image.width);
     }
   }
 };

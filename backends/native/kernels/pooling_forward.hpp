@@ -204,7 +204,7 @@ struct PoolingForwardThread {
     for (Index q = 0; q < count; q++)
       for (Index c = 0; c < call.out_channels; c++) {
         const Index plane = (lines[q].image * call.out_channels + c) * call.out_height + lines[q].row;
-        prefetches.add((const Scalar *)call.output + plane * call.out_width + x0, least((next - at) * LANES, call.out_width - x0), true);
+        prefetches.add((const Scalar *)call.output + plane * call.out_width + x0, least((next - at) * LANES, call.out_width - x0));
       }
     input.announce(lines[0], count * g.advance, at, next, all, prefetches);
     guide.announce(lines[0], count * g.guide_advance, at, next, all, prefetches);

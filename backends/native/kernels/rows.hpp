@@ -81,22 +81,13 @@ struct Prefetches {
     count = done = 0;
   }
   void clear() { count = done = 0; }
-  // A line to be written is marked by its lowest bit.
-  void add(const Scalar *p, Index elements, bool written) {
+  void add(const Scalar *p, Index elements) {
     if (elements <= 0) return;
     const char *line = (const char *)((uintptr_t)p / CACHE_LINE * CACHE_LINE), *end = (const char *)(p + elements);
-    for (; line < end && count < CAPACITY; line += CACHE_LINE) lines[count++] = line + written;
-  }
-  static inline void fetch_line(const char *line) {
-#if defined(__x86_64__)
-    if ((uintptr_t)line & 1) __asm__ volatile("prefetchw %0" : : "m"(*line));
-    else __builtin_prefetch(line, 0, 2);
-#else
-    __builtin_prefetch(line, 0, 2);
-#endif
+    for (; line < end && count < CAPACITY; line += CACHE_LINE) lines[count++] = line;
   }
   void fetch(Index most_lines) {
-    for (const Index end = least(count, done + most_lines); done < end; done++) fetch_line(lines[done]);
+    for (const Index end = least(count, done + most_lines); done < end; done++) __builtin_prefetch(lines[done], 0, 2);
   }
 };
 
@@ -135,7 +126,7 @@ struct Feed {
       const Index y = image.image_row(line.row_class, row);
       if (!image.has_row(y)) continue;
       for (Index c = image.channels * begin / all; c < image.channels * end / all; c++)
-        prefetches.add(tensor + ((line.image * image.channels + c) * image.height + y) * image.width, image.width, false);
+        prefetches.add(tensor + ((line.image * image.channels + c) * image.height + y) * image.width, image.width);
     }
   }
 };
