@@ -33,7 +33,12 @@ app = typer.Typer(
 
 Backends = Annotated[
     list[str] | None,
-    typer.Option("--backend", "-b", metavar="A[,B]", help="Registered names or module:Class; unfold if not given."),
+    typer.Option(
+        "--backend",
+        "-b",
+        metavar="A[,B]",
+        help="Registered names or module:Class; the best for this machine if not given.",
+    ),
 ]
 Methods = Annotated[
     list[str] | None, typer.Option("--methods", metavar="A[,B]", help="Only these methods; all if not given.")

@@ -49,6 +49,19 @@ def select(call: Call, backend: str | Backend | None = None) -> Backend:
     raise NotSupportedError(_all_reasons(call, [get_backend(name) for name in list_backends()]))
 
 
+def best_backend() -> str:
+    """Name of the backend that serves this machine's device, a GPU if there is one, when none was asked for.
+
+    Raises:
+        UnavailableError: no backend serves it.
+    """
+    device_type = "cuda" if torch.cuda.is_available() else "cpu"
+    best = next(iter(_by_priority(device_type)), None)
+    if best is None:
+        raise UnavailableError(f"pacbench: got no backend for {device_type}, expected one that runs on this machine")
+    return best
+
+
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _asked_for(name: str | None, block: str) -> str:
     """Key of the backend that was asked for: by an argument, a block, or the environment; empty if none was."""

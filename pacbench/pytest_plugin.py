@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--pacbench-backend",
         metavar="NAME[,NAME]",
-        help="backends to run suites against: registered names or module:Class (default: unfold)",
+        help="backends to run suites against: registered names or module:Class (default: the best for this machine)",
     )
     group.addoption(
         "--pacbench-output",

@@ -13,7 +13,7 @@ from pathlib import Path
 from pacbench.errors import UnknownNameError
 from pacbench.running.allocator import ALLOCATORS
 from pacbench.running.profiles import PROFILES
-from pacbench.running.suite_options import DEFAULT_BACKEND, split_names
+from pacbench.running.suite_options import split_names
 
 
 class WrongUse(Exception):  # noqa: N818 (it is what the exit code 2 is called)
@@ -26,7 +26,7 @@ def names(values: Iterable[str] | None) -> list[str]:
 
 
 def known_backends(values: Iterable[str] | None) -> list[str]:
-    """The backends asked for, the default one if none.
+    """The backends asked for, the best for this machine if none.
 
     Raises:
         UnknownNameError: nothing is registered under that name.
@@ -34,7 +34,11 @@ def known_backends(values: Iterable[str] | None) -> list[str]:
     """
     from pacbench.registry import list_backends
 
-    asked = names(values) or [DEFAULT_BACKEND]
+    asked = names(values)
+    if not asked:
+        from pacbench.dispatch import best_backend
+
+        return [best_backend()]
     for name in asked:
         if ":" in name:
             _expect_module(name)

@@ -15,7 +15,6 @@ from pacbench.records import CaseRecord, Line, read_lines
 from pacbench.running.exit_code import INTERRUPTED
 from pacbench.running.gate import run_gate
 from pacbench.running.probes import RunError, job_environment
-from pacbench.running.suite_options import DEFAULT_BACKEND
 
 from .checks import WrongUse, case_expression, known_backends, names
 
@@ -23,7 +22,7 @@ FILE = "interleaved.jsonl"
 TABLES = "interleaved.txt"
 
 _MODULE = "pacbench.suites.operators.interleaved"
-_PREFERRED = "native"
+_AGAINST = "unfold"
 _PLAIN = "conv2d"
 _WIDTH = 160
 
@@ -78,10 +77,9 @@ def interleaved_plan(
         WrongUse: more than one backend, or an option that means nothing here.
         UnknownNameError: no such backend, reference or part.
     """
-    from pacbench.registry import list_backends
     from pacbench.suites.operators.interleaved import PARTS
 
-    asked = names(backend) or [_PREFERRED if _PREFERRED in list_backends() else DEFAULT_BACKEND]
+    asked = known_backends(backend)
     if len(asked) != 1:
         raise WrongUse(f"--interleaved: got backends {', '.join(asked)}, expected one, and another by --against")
     if names(methods):
@@ -93,8 +91,8 @@ def interleaved_plan(
         if name not in PARTS:
             raise UnknownNameError("part", name, PARTS)
     case_expression(cases)
-    other = against or (DEFAULT_BACKEND if asked != [DEFAULT_BACKEND] else None)
-    known_backends([*asked, *([other] if other else [])])
+    other = against or (_AGAINST if asked != [_AGAINST] else None)
+    known_backends([other] if other else asked)
     return InterleavedPlan(
         asked[0], other, tuple(names(cases)), tuple(names(parts)), profile, turns, allocator
     )  # fmt: skip

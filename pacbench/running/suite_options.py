@@ -11,7 +11,6 @@ import pytest
 
 from .profiles import PROFILES
 
-DEFAULT_BACKEND = "unfold"
 WORKER_INPUT = "pacbench_job"
 """Under this name a worker of pytest-xdist is told the job's name."""
 
@@ -53,7 +52,7 @@ class SuiteOptions:
         if data_root is not None and not data_root.is_dir():
             raise pytest.UsageError(f"data root: got {data_root}, expected a folder")
         return cls(
-            backends=_known_backends(split_names(options.pacbench_backend) or (DEFAULT_BACKEND,)),
+            backends=_known_backends(split_names(options.pacbench_backend)),
             folder=_writable(options.pacbench_output),
             job=from_controller or options.pacbench_job or time.strftime("by-hand-%Y%m%dT%H%M%S"),
             round=options.pacbench_round or 0,
@@ -75,6 +74,11 @@ def _folder_of_environment() -> Path | None:
 
 
 def _known_backends(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those named, or the best for this machine."""
+    if not names:
+        from pacbench.dispatch import best_backend
+
+        return (best_backend(),)
     from pacbench.errors import UnavailableError, UnknownNameError
     from pacbench.registry import get_backend
 

@@ -16,8 +16,9 @@ def test_the_callers_arithmetic_keeps_denormals(threads: int) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        functional.guided_pacconv2d(torch.randn(1, 2, 40, 9), torch.randn(1, 3, 40, 9), torch.randn(2, 2, 3, 3), padding=1,
-                                    backend="native")  # fmt: skip
+        functional.guided_pacconv2d(
+            torch.randn(1, 2, 40, 9), torch.randn(1, 3, 40, 9), torch.randn(2, 2, 3, 3), backend="native"
+        )
         halves = torch.full((1 << 16,), 1.5e-38) / 4
         assert bool((halves > 0).all())
     finally:
