@@ -65,11 +65,17 @@ def _environment(sanitizer: Sanitizer) -> dict[str, str]:
         compiler = build.find_compiler()
     except build.BuildError as error:
         pytest.skip(str(error))
-    command = [*compiler, f"-print-file-name={sanitizer.runtime}"]
-    found = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+    found = _library(compiler, sanitizer.runtime)
     if not found.is_absolute():
         pytest.skip(f"{compiler[0]} has no {sanitizer.runtime}")
-    return {**sanitizer.options, "LD_PRELOAD": str(found.resolve())}
+    # A sanitizer looks for the C++ runtime's functions when it starts, long before Python loads that runtime.
+    return {**sanitizer.options, "LD_PRELOAD": f"{found.resolve()} {_library(compiler, 'libstdc++.so.6').resolve()}"}
+
+
+def _library(compiler: list[str], name: str) -> Path:
+    """Where the compiler has a library; only the name where it has none."""
+    command = [*compiler, f"-print-file-name={name}"]
+    return Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
 
 
 def _prefix(sanitizer: Sanitizer) -> list[str]:
