@@ -56,10 +56,10 @@ def best_backend() -> str:
         UnavailableError: no backend serves it.
     """
     device_type = "cuda" if torch.cuda.is_available() else "cpu"
-    best = next(iter(_by_priority(device_type)), None)
-    if best is None:
+    serving: tuple[str, ...] = _by_priority(device_type)
+    if not serving:
         raise UnavailableError(f"pacbench: got no backend for {device_type}, expected one that runs on this machine")
-    return best
+    return serving[0]
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
