@@ -267,6 +267,6 @@ def collected(folder: Path, *options: str) -> list[str]:
     """Names of the gate's cases."""
     (folder / "pytest.ini").write_text("[pytest]\n")
     words = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-c", str(folder / "pytest.ini")]
-    words += ["-p", "no:cacheprovider", *options, "--pyargs", "pacbench.suites.gradients"]
+    words += ["-p", "no:cacheprovider", *options, "--pacbench-backend=unfold", "--pyargs", "pacbench.suites.gradients"]
     done = subprocess.run(words, capture_output=True, text=True, cwd=folder, check=True, timeout=300)
     return [line for line in done.stdout.splitlines() if "::" in line]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pacbench.dispatch import best_backend
 from pacbench.records import CaseRecord, Collected, read_lines
 
 pytest_plugins = ["pytester"]
@@ -253,13 +254,15 @@ def test_a_suite_is_collected_without_any_option(pytester: pytest.Pytester, argu
     where = ["--pyargs", argument] if argument else [str(Path(suites.__path__[0], "gradients"))]
     result = pytester.runpytest_subprocess("--collect-only", "-q", "--strict-markers", "-W", "error", *where)
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["*[[]unfold*"])
+    result.stdout.fnmatch_lines([f"*[[]{best_backend()}*"])
 
 
 def test_session_fixtures_raise_no_warning(pytester: pytest.Pytester):
     pytester.makepyfile("""
+        from pacbench.dispatch import best_backend
+
         def test_what_was_asked(backend, profile, data_root, run_folder):
-            assert (backend.name, profile, data_root, run_folder) == ("unfold", "full", None, None)
+            assert (backend.name, profile, data_root, run_folder) == (best_backend(), "full", None, None)
     """)
     pytester.runpytest_subprocess("-W", "error", "--pacbench-profile=full").assert_outcomes(passed=1)
 
