@@ -19,6 +19,18 @@ struct Tile {
   Index column(const Geometry &g, Index i) const { return phase->column + g.step_column * (x0 + i); }
 };
 
+// The tile of `width` lanes at x0, without taps yet.
+PACBENCH_INLINE Tile tile_at(const Geometry &g, const Line &line, const Phase &phase, Index x0, Index width, const Tap **taps) {
+  Tile tile = {&line, &phase, x0, least(g.columns - x0, width), line.row * g.step_row + phase.row, taps, 0};
+  tile.count = least(tile.count, ceil_div(g.call->out_width - tile.column(g, 0), g.step_column));
+  return tile;
+}
+
+// Whether a tap meets a pixel of the image at any of `width` lanes from x0.
+PACBENCH_INLINE bool meets_image(const Geometry &g, const Line &line, const Tap &tap, Index x0, Index width) {
+  return g.input.has_row(g.input.image_row(line.row_class, line.input_row + tap.row)) && x0 < tap.last && x0 + width > tap.first;
+}
+
 // Tiles of [taps][TILE] unless it is said otherwise; the last four only where mask, normalisation or inv need them.
 struct KernelTile {
   Scalar *values;         // K

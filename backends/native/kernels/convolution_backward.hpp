@@ -230,14 +230,9 @@ struct ConvolutionBackwardThread {
   template <int V> void compute(const Line &line, const Phase &phase, Index x0) {
     const Geometry &g = *job->geometry;
     const PacCall &call = *g.call;
-    Tile tile = {&line, &phase, x0, least(g.columns - x0, (Index)(V * LANES)), line.row * g.step_row + phase.row, taps, 0};
-    tile.count = least(tile.count, ceil_div(call.out_width - tile.column(g, 0), g.step_column));
-    for (Index t = 0; t < phase.count; t++) {
-      const Tap &tap = phase.taps[t];
-      if (g.input.has_row(g.input.image_row(line.row_class, line.input_row + tap.row)) && x0 < tap.last &&
-          x0 + V * LANES > tap.first)
-        taps[tile.tap_count++] = &tap;
-    }
+    Tile tile = tile_at(g, line, phase, x0, V * LANES, taps);
+    for (Index t = 0; t < phase.count; t++)
+      if (meets_image(g, line, phase.taps[t], x0, V * LANES)) taps[tile.tap_count++] = phase.taps + t;
     compute_kernel<V>(g, tile, guide.ring, kernel, -1);
     clear_beyond(tile, kernel.values, V * LANES);
     load_gradient(tile, V * LANES);
@@ -347,13 +342,7 @@ static void finish_convolve_backward(void *context, int thread) {
   const Geometry &g = *job.geometry;
   const PacCall &call = *g.call;
   const ConvolutionBackwardThread *states = job.states;
-  uint8_t *met = job.met + thread * job.met_size;
-  const auto input_rows = [=](Index i) -> const GradientRows & { return states[i].grad_input; };
-  const auto guide_rows = [=](Index i) -> const GradientRows & { return states[i].guide_gradient.rows; };
-  for (Index c = thread; c < most(g.input.channels, g.guide.channels); c += job.threads) {
-    finish_channel(g, input_rows, g.advance, job.threads, c, met);
-    finish_channel(g, guide_rows, g.guide_advance, job.threads, c, met);
-  }
+  finish_rows(job, thread);
   const Filter filter(call);
   for (Index position = thread; call.grad_weight && position < g.taps; position += job.threads)
     for (Index c = 0; c < call.in_channels; c++)
@@ -364,11 +353,7 @@ static void finish_convolve_backward(void *context, int thread) {
         ((Scalar *)call.grad_weight)[o * filter.output_stride + c * filter.channel_stride + position] = (Scalar)sum;
       }
   if (thread != 0) return;
-  for (Index o = 0; call.grad_bias && o < call.out_channels; o++) {
-    double sum = 0;
-    for (Index i = 0; i < job.threads; i++) sum += states[i].bias_sums[o];
-    ((Scalar *)call.grad_bias)[o] = (Scalar)sum;
-  }
+  finish_sums(call.grad_bias, call.out_channels, &ConvolutionBackwardThread::bias_sums, states, job.threads);
   finish_inverse(call, &ConvolutionBackwardThread::guide_gradient, states, job.threads);
 }
 

@@ -70,16 +70,12 @@ struct ConvolutionForwardThread {
   template <int V> void compute(const Line &line, const Phase &phase, Index x0, Scalar *to) {
     const Geometry &g = *job->geometry;
     const Index channels = g.call->in_channels;
-    Tile tile = {&line, &phase, x0, least(g.columns - x0, (Index)(V * LANES)), 0, taps, 0};
-    tile.row = line.row * g.step_row + phase.row;
-    tile.count = least(tile.count, ceil_div(g.call->out_width - tile.column(g, 0), g.step_column));
+    Tile tile = tile_at(g, line, phase, x0, V * LANES, taps);
     const Scalar *packed = job->filter.packed + job->filter.starts[&phase - g.phases];
     const Index tap_size = channels * job->blocks.rows, block_size = phase.count * tap_size;
     for (Index t = 0; t < phase.count; t++) {
       const Tap &tap = phase.taps[t];
-      if (!g.input.has_row(g.input.image_row(line.row_class, line.input_row + tap.row)) || x0 >= tap.last ||
-          x0 + V * LANES <= tap.first)
-        continue; // no pixel of the image
+      if (!meets_image(g, line, tap, x0, V * LANES)) continue;
       taps[tile.tap_count] = &tap;
       inputs[tile.tap_count] = input.ring.at(line.input_row + tap.row) + tap.input.element + x0;
       filters[tile.tap_count++] = packed + t * tap_size;

@@ -104,6 +104,29 @@ struct GuideGradient {
   }
 };
 
+// The rows of input and guide of all threads, in their order: each thread finishes some channels.
+template <class Job> static void finish_rows(const Job &job, Index thread) {
+  const Geometry &g = *job.geometry;
+  const auto *states = job.states;
+  uint8_t *met = job.met + thread * job.met_size;
+  const auto input_rows = [=](Index i) -> const GradientRows & { return states[i].grad_input; };
+  const auto guide_rows = [=](Index i) -> const GradientRows & { return states[i].guide_gradient.rows; };
+  for (Index c = thread; c < most(g.input.channels, g.guide.channels); c += job.threads) {
+    finish_channel(g, input_rows, g.advance, job.threads, c, met);
+    finish_channel(g, guide_rows, g.guide_advance, job.threads, c, met);
+  }
+}
+
+// The sums of all threads, in their order, to a gradient that may not be wanted.
+template <class Thread>
+static void finish_sums(void *gradient, Index count, double *Thread::*sums, const Thread *states, Index threads) {
+  for (Index i = 0; gradient && i < count; i++) {
+    double sum = 0;
+    for (Index thread = 0; thread < threads; thread++) sum += (states[thread].*sums)[i];
+    ((Scalar *)gradient)[i] = (Scalar)sum;
+  }
+}
+
 // Sums of all threads, in their order.
 template <class Thread> static void finish_inverse(const PacCall &call, GuideGradient Thread::*guide, const Thread *states, Index threads) {
   for (Index i = 0; call.grad_inv_alpha && i < call.alpha_count; i++) {

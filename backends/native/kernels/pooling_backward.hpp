@@ -112,14 +112,9 @@ struct PoolingBackwardThread {
   template <int V> void compute(const Line &line, const Phase &phase, Index x0) {
     const Geometry &g = *job->geometry;
     const PacCall &call = *g.call;
-    Tile tile = {&line, &phase, x0, least(g.columns - x0, (Index)(V * LANES)), line.row * g.step_row + phase.row, taps, 0};
-    tile.count = least(tile.count, ceil_div(call.out_width - tile.column(g, 0), g.step_column));
-    for (Index t = 0; t < phase.count; t++) {
-      const Tap &tap = phase.taps[t];
-      if (g.input.has_row(g.input.image_row(line.row_class, line.input_row + tap.row)) && x0 < tap.last &&
-          x0 + V * LANES > tap.first)
-        taps[tile.tap_count++] = &tap;
-    }
+    Tile tile = tile_at(g, line, phase, x0, V * LANES, taps);
+    for (Index t = 0; t < phase.count; t++)
+      if (meets_image(g, line, phase.taps[t], x0, V * LANES)) taps[tile.tap_count++] = phase.taps + t;
     load_gradient(tile, V * LANES);
     const bool channel_wise = call.kernel_channels > 1;
     for (Index c = 0; c < (channel_wise ? call.in_channels : 1); c++) {
@@ -178,24 +173,10 @@ static void finish_pool_backward(void *context, int thread) {
   const Geometry &g = *job.geometry;
   const PacCall &call = *g.call;
   const PoolingBackwardThread *states = job.states;
-  uint8_t *met = job.met + thread * job.met_size;
-  const auto input_rows = [=](Index i) -> const GradientRows & { return states[i].grad_input; };
-  const auto guide_rows = [=](Index i) -> const GradientRows & { return states[i].guide_gradient.rows; };
-  for (Index c = thread; c < most(g.input.channels, g.guide.channels); c += job.threads) {
-    finish_channel(g, input_rows, g.advance, job.threads, c, met);
-    finish_channel(g, guide_rows, g.guide_advance, job.threads, c, met);
-  }
+  finish_rows(job, thread);
   if (thread != 0) return;
-  for (Index t = 0; call.grad_weight && t < g.taps; t++) {
-    double sum = 0;
-    for (Index i = 0; i < job.threads; i++) sum += states[i].filter_sums[t];
-    ((Scalar *)call.grad_weight)[t] = (Scalar)sum;
-  }
-  for (Index c = 0; call.grad_bias && c < call.in_channels; c++) {
-    double sum = 0;
-    for (Index i = 0; i < job.threads; i++) sum += states[i].bias_sums[c];
-    ((Scalar *)call.grad_bias)[c] = (Scalar)sum;
-  }
+  finish_sums(call.grad_weight, g.taps, &PoolingBackwardThread::filter_sums, states, job.threads);
+  finish_sums(call.grad_bias, call.in_channels, &PoolingBackwardThread::bias_sums, states, job.threads);
   finish_inverse(call, &PoolingBackwardThread::guide_gradient, states, job.threads);
 }
 

@@ -55,9 +55,8 @@ struct PoolingForwardThread {
   }
 
   Tile tile_of(const Line &line, const Phase &phase, Index x0, Index width) const {
-    const Geometry &g = *job->geometry;
-    Tile tile = {&line, &phase, x0, least(g.columns - x0, width), line.row * g.step_row + phase.row, taps, phase.count};
-    tile.count = least(tile.count, ceil_div(g.call->out_width - tile.column(g, 0), g.step_column));
+    Tile tile = tile_at(*job->geometry, line, phase, x0, width, taps);
+    tile.tap_count = phase.count;
     return tile;
   }
 
