@@ -66,10 +66,10 @@ PACBENCH_INLINE Scalar parameter_of(const void *parameters, Index count, Index c
   return ((const Scalar *)parameters)[count == 1 ? 0 : channel];
 }
 
-// d² of TAPS taps over guide channels [from, to), f_i in registers for all of them.
-template <int V, int TAPS, bool ASYMMETRIC>
-PACBENCH_INLINE void distances(const Scalar *centres, const Scalar *const *guides, Index stride, Index from, Index to,
-                               Scalar *result) {
+// d² of TAPS taps over guide channels [from, to), or K = exp(-½ d²); f_i in registers for all of them.
+template <int V, int TAPS, bool ASYMMETRIC, bool GAUSSIAN>
+PACBENCH_INLINE void compare_taps(const Scalar *centres, const Scalar *const *guides, Index stride, Index from, Index to,
+                                  Scalar *result) {
   Vector sums[TAPS][V];
   PACBENCH_UNROLL
   for (int t = 0; t < TAPS; t++) {
@@ -94,13 +94,15 @@ PACBENCH_INLINE void distances(const Scalar *centres, const Scalar *const *guide
   PACBENCH_UNROLL
   for (int t = 0; t < TAPS; t++) {
     PACBENCH_UNROLL
-    for (int v = 0; v < V; v++) store(result + t * TILE + v * LANES, sums[t][v]);
+    for (int v = 0; v < V; v++) {
+      const Vector value = GAUSSIAN ? exp_of_nonpositive(sums[t][v], (Scalar)-0.5) : sums[t][v];
+      store(result + t * TILE + v * LANES, value);
+    }
   }
 }
 
-template <int V, bool ASYMMETRIC>
-PACBENCH_INLINE void all_distances(const Tile &tile, const Ring &ring, const Scalar *centres, Index from, Index to,
-                                   Scalar *result) {
+template <int V, bool ASYMMETRIC, bool GAUSSIAN>
+static void compare_all_taps(const Tile &tile, const Ring &ring, const Scalar *centres, Index from, Index to, Scalar *result) {
   const Index stride = ring.image->channel_size();
   for (Index t = 0; t < tile.tap_count; t += TAPS_AT_ONCE) {
     const Index taps = least(tile.tap_count - t, (Index)TAPS_AT_ONCE);
@@ -110,10 +112,10 @@ PACBENCH_INLINE void all_distances(const Tile &tile, const Ring &ring, const Sca
       guides[i] = ring.at(tile.line->guide_row + tap.guide_row) + tap.guide.element + tile.x0;
     }
     Scalar *at = result + t * TILE;
-    if (taps == 4) distances<V, 4, ASYMMETRIC>(centres, guides, stride, from, to, at);
-    else if (taps == 3) distances<V, 3, ASYMMETRIC>(centres, guides, stride, from, to, at);
-    else if (taps == 2) distances<V, 2, ASYMMETRIC>(centres, guides, stride, from, to, at);
-    else distances<V, 1, ASYMMETRIC>(centres, guides, stride, from, to, at);
+    if (taps == 4) compare_taps<V, 4, ASYMMETRIC, GAUSSIAN>(centres, guides, stride, from, to, at);
+    else if (taps == 3) compare_taps<V, 3, ASYMMETRIC, GAUSSIAN>(centres, guides, stride, from, to, at);
+    else if (taps == 2) compare_taps<V, 2, ASYMMETRIC, GAUSSIAN>(centres, guides, stride, from, to, at);
+    else compare_taps<V, 1, ASYMMETRIC, GAUSSIAN>(centres, guides, stride, from, to, at);
   }
 }
 
@@ -213,23 +215,18 @@ template <int V> static void compute_kernel(const Geometry &g, const Tile &tile,
   }
   const Index from = channel < 0 ? 0 : channel, to = channel < 0 ? call.guide_channels : channel + 1;
   if (channel <= 0) load_centres(g, tile, ring, kernel, V * LANES);
-  Scalar *squares = kernel.inverse ? kernel.distance : kernel.raw;
-  if (call.asymmetric) all_distances<V, true>(tile, ring, kernel.centres, from, to, squares);
-  else all_distances<V, false>(tile, ring, kernel.centres, from, to, squares);
   if (kernel.inverse) {
+    if (call.asymmetric) compare_all_taps<V, true, false>(tile, ring, kernel.centres, from, to, kernel.distance);
+    else compare_all_taps<V, false, false>(tile, ring, kernel.centres, from, to, kernel.distance);
     const Scalar alpha = parameter_of(call.inv_alpha, call.alpha_count, from);
     const Scalar half = parameter_of(call.inv_lambda, call.lambda_count, from) / 2;
     for (Index t = 0; t < tile.tap_count; t++)
       for (Index i = 0; i < V * LANES; i++)
-        kernel.raw[t * TILE + i] = alpha + power(squares[t * TILE + i] + INV_EPSILON, half);
+        kernel.raw[t * TILE + i] = alpha + power(kernel.distance[t * TILE + i] + INV_EPSILON, half);
+  } else if (call.asymmetric) {
+    compare_all_taps<V, true, true>(tile, ring, kernel.centres, from, to, kernel.raw);
   } else {
-    for (Index t = 0; t < tile.tap_count; t++) {
-      PACBENCH_UNROLL
-      for (int v = 0; v < V; v++) {
-        Scalar *at = squares + t * TILE + v * LANES;
-        store(at, exp_of_nonpositive(load(at) * (Scalar)-0.5));
-      }
-    }
+    compare_all_taps<V, false, true>(tile, ring, kernel.centres, from, to, kernel.raw);
   }
   if (kernel.divided) divide(g, tile, kernel, V * LANES);
 }

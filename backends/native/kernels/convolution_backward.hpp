@@ -238,7 +238,7 @@ struct ConvolutionBackwardThread {
     load_gradient(tile, V * LANES);
     const Scalar *packed = job->filter + job->starts[&phase - g.phases];
     const Index tap_size = job->channel_blocks.padded() * call.out_channels;
-    const Index fetched_at_once = ceil_div(prefetches.count, most((Index)1, phase.count * g.phase_count));
+    const Index fetched_at_once = ceil_div(prefetches.lines, most((Index)1, phase.count * g.phase_count));
     for (Index t = 0; t < tile.tap_count; t++) {
       prefetches.fetch(fetched_at_once);
       const Tap &tap = *taps[t];

@@ -160,7 +160,7 @@ struct ConvolutionForwardThread {
     const Index at_once = most((Index)1, COLUMN_BYTES / (call.in_channels * TILE * (Index)sizeof(Scalar)));
     Index calls = 0;
     for (Index i = 0; i < g.phase_count; i++) calls += ceil_div(g.phases[i].count, at_once) * job->blocks.count;
-    prefetches_at_once = ceil_div(prefetches.count, most((Index)1, calls));
+    prefetches_at_once = ceil_div(prefetches.lines, most((Index)1, calls));
   }
 
   void run(const Share &share) {

@@ -100,7 +100,7 @@ struct PoolingForwardThread {
   // CHANNELS channels from `channel` of `count` lines that follow one another in a class: one vector of outputs, at `lane`
   // of the tile at x0.
   template <int CHANNELS>
-  void pool_lines(const Line *lines, Index count, const Phase &phase, Index x0, Index lane, Index channel) const {
+  void pool_lines(const Line *lines, Index count, const Phase &phase, Index x0, Index lane, Index channel) {
     const Geometry &g = *job->geometry;
     const Index kh = g.call->kernel_height;
     Vector sums[CHANNELS][LINES_OF_BLOCK];
@@ -109,7 +109,10 @@ struct PoolingForwardThread {
       PACBENCH_UNROLL
       for (int q = 0; q < LINES_OF_BLOCK; q++) sums[c][q] = Vector{};
     }
-    const auto row_at = [&](Index j) { return input.ring.at(lines[0].input_row + j) + channel * g.input.channel_size(); };
+    const auto row_at = [&](Index j) {
+      prefetches.fetch(prefetches_at_once);
+      return input.ring.at(lines[0].input_row + j) + channel * g.input.channel_size();
+    };
     if (count == LINES_OF_BLOCK && kh >= LINES_OF_BLOCK) { // without branches, so that the sums stay in registers
       add_row<CHANNELS, 0, 0>(sums, row_at(0), 0, phase, x0, lane);
       add_row<CHANNELS, 0, 1>(sums, row_at(1), 1, phase, x0, lane);
@@ -175,13 +178,13 @@ struct PoolingForwardThread {
       if (c == 0 || channel_wise)
         for (Index q = 0; q < count; q++) {
           const Tile tile = tile_of(lines[q], phase, x0, V * LANES);
+          prefetches.fetch(prefetches_at_once);
           compute_kernel<V>(g, tile, guide.ring, kernels[q], channel_wise ? c : -1);
           weigh<V>(call, tile, kernels[q].values);
         }
       const bool block = !channel_wise && c + CHANNELS_OF_BLOCK <= call.in_channels;
       const Tile tile = tile_of(lines[0], phase, x0, V * LANES);
       for (Index lane = 0; lane < tile.count; lane += LANES) {
-        prefetches.fetch(prefetches_at_once);
         if (call.transposed) { // taps of a phase are no grid
           if (block) pool_phase<CHANNELS_OF_BLOCK>(tile, lane, c);
           else pool_phase<1>(tile, lane, c);
@@ -207,7 +210,8 @@ struct PoolingForwardThread {
       }
     input.announce(lines[0], count * g.advance, at, next, all, prefetches);
     guide.announce(lines[0], count * g.guide_advance, at, next, all, prefetches);
-    prefetches_at_once = ceil_div(prefetches.count * CHANNELS_OF_BLOCK, call.in_channels * (next - at));
+    const Index blocks = ceil_div(call.in_channels, CHANNELS_OF_BLOCK) * (next - at);
+    prefetches_at_once = ceil_div(prefetches.lines, blocks * (call.kernel_height + count - 1));
   }
 
   void run(const Share &share) {

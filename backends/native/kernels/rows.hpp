@@ -72,22 +72,34 @@ static void pack_softmax_row(const PackedImage &image, Scalar *to, const Scalar 
 // Cache lines that will be needed soon. They are fetched a few at a time between blocks of arithmetic: many at once
 // would fill the processor's line buffers and stall it.
 struct Prefetches {
-  static constexpr Index CAPACITY = 2048; // lines beyond it are left to the processor
-  const char **lines;
-  Index count, done;
+  static constexpr Index CAPACITY = 1024; // pieces beyond it are left to the processor
+  struct Piece {
+    const char *begin, *end; // whole cache lines
+  };
+  Piece *pieces;
+  Index count, done; // pieces
+  Index lines;       // cache lines of all pieces
 
   void lay_out(Workspace &workspace) {
-    lines = workspace.take<const char *>(CAPACITY);
-    count = done = 0;
+    pieces = workspace.take<Piece>(CAPACITY);
+    clear();
   }
-  void clear() { count = done = 0; }
+  void clear() { count = done = lines = 0; }
   void add(const Scalar *p, Index elements) {
-    if (elements <= 0) return;
-    const char *line = (const char *)((uintptr_t)p / CACHE_LINE * CACHE_LINE), *end = (const char *)(p + elements);
-    for (; line < end && count < CAPACITY; line += CACHE_LINE) lines[count++] = line;
+    if (elements <= 0 || count == CAPACITY) return;
+    const uintptr_t begin = (uintptr_t)p / CACHE_LINE, end = ((uintptr_t)(p + elements) - 1) / CACHE_LINE + 1;
+    pieces[count++] = {(const char *)(begin * CACHE_LINE), (const char *)(end * CACHE_LINE)};
+    lines += (Index)(end - begin);
   }
   void fetch(Index most_lines) {
-    for (const Index end = least(count, done + most_lines); done < end; done++) __builtin_prefetch(lines[done], 0, 2);
+    while (done < count) {
+      Piece &piece = pieces[done];
+      for (; piece.begin < piece.end; piece.begin += CACHE_LINE) {
+        if (most_lines-- == 0) return;
+        __builtin_prefetch(piece.begin, 0, 2);
+      }
+      done++;
+    }
   }
 };
 
