@@ -20,7 +20,7 @@ from .geometry import Window
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .resources.record import ResourceRecord
+    from .resources import ResourceRecord, Work
 
 
 class Backend:
@@ -28,11 +28,17 @@ class Backend:
 
     Subclasses set `name`, `summary` and `capabilities` and implement the operators that they declare. One instance
     serves a process; it must not keep results between calls.
+
+    Attributes:
+        emulated: Whether kernels are interpreted or emulated, some hundred times slower than where they belong: the
+            gate then checks derivatives along random directions, and against those of `unfold`, instead of element
+            by element, and is spread over the machine's cores where pytest-xdist is installed.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     capabilities: ClassVar[Capabilities]
+    emulated: bool = False
 
     def unavailable_reasons(self) -> list[Reason]:
         """Why this backend cannot run on this machine (package, compiler, device), each with the mend."""
@@ -67,6 +73,14 @@ class Backend:
             UnavailableError: there are no such kernels, or the compiler is not here.
         """
         raise UnavailableError(f"backend {self.name}: has no compiled GPU kernels (asked for {targets})")
+
+    def planned_work(self) -> list[Work]:
+        """FLOPs and bytes of the backend's GPU kernels on named workloads, for predictions; no GPU is needed.
+
+        Raises:
+            UnavailableError: there are no such kernels.
+        """
+        raise UnavailableError(f"backend {self.name}: has no compiled GPU kernels whose work could be predicted")
 
     def packernel2d(
         self, guide: Tensor, mask: Tensor | None, *, window: Window, adapting: AdaptingKernel

@@ -219,10 +219,15 @@ def _resources(
         list[str] | None, typer.Option("--target", metavar="ARCH", help="Only this architecture; all of the budget's.")
     ] = None,
     update: Annotated[bool, typer.Option("--update", help="Write what was compiled as the new budget.")] = False,
+    predicted: Annotated[
+        bool, typer.Option("--predicted", help="Print the least times by FLOPs and bytes instead; nothing is compiled.")
+    ] = False,
 ) -> int:
     """Compile GPU kernels, without a GPU, and compare registers, spills and instructions with the budget."""
-    from .commands.resources import resources
+    from .commands.resources import predictions, resources
 
+    if predicted:
+        return predictions(backend)
     return resources(backend, checks.names(target) or [], update=update)
 
 

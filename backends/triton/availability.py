@@ -21,8 +21,9 @@ def interpreting() -> bool:
 
 def unavailable_reasons() -> list[Reason]:
     """Why Triton's kernels cannot run on this machine."""
-    if importlib.util.find_spec("triton") is None:
-        return [Reason("the package triton is not installed", "pip install 'pacbench[triton]'")]
+    missing = without_package()
+    if missing is not None:
+        return [missing]
     if interpreting():
         return [] if _interpreter_is_whole() else [
             Reason(
@@ -31,6 +32,13 @@ def unavailable_reasons() -> list[Reason]:
             )
         ]  # fmt: skip
     return _no_gpu()
+
+
+def without_package() -> Reason | None:
+    """That triton is not installed, if so."""
+    if importlib.util.find_spec("triton") is None:
+        return Reason("the package triton is not installed", "pip install 'pacbench[triton]'")
+    return None
 
 
 def _interpreter_is_whole() -> bool:

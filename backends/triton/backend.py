@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor
@@ -13,7 +14,9 @@ from pacbench.backend import Backend
 from pacbench.calls import Call
 from pacbench.capabilities import Capabilities, Reason
 from pacbench.centres import centres
+from pacbench.errors import UnavailableError
 from pacbench.geometry import Window
+from pacbench.resources import ResourceRecord, Work
 
 from . import availability
 from .encoding import AdaptingCode, WindowCode
@@ -45,6 +48,7 @@ class TritonBackend(Backend):
                 type(self).capabilities, devices=("cpu",), dtypes=("float64", "float32", "float16"), priority={}
             )
             self.capabilities = declared  # type: ignore[misc]
+            self.emulated = True
 
     def unavailable_reasons(self) -> list[Reason]:
         """Why the kernels cannot run here: no triton, no GPU, or the interpreter switched on too late."""
@@ -56,6 +60,28 @@ class TritonBackend(Backend):
         if availability.interpreting() and call.dtype == "bfloat16":
             reasons.append("Triton's interpreter multiplies bfloat16 wrongly")
         return reasons
+
+    def resource_budget_file(self) -> Path:
+        """The committed budget, beside this file."""
+        return Path(__file__).parent / "resource_budget.json"
+
+    def compiled_resources(self, targets: Sequence[str] | None = None) -> tuple[str, list[ResourceRecord]]:
+        """See the contract; needs triton, and no GPU."""
+        reason = availability.without_package()
+        if reason is not None:
+            raise UnavailableError(f"backend triton: {reason}")
+        from . import compiling
+
+        return compiling.compiler(), compiling.records(targets or compiling.BUDGETED)
+
+    def planned_work(self) -> list[Work]:
+        """See the contract; needs triton, and no GPU."""
+        reason = availability.without_package()
+        if reason is not None:
+            raise UnavailableError(f"backend triton: {reason}")
+        from . import predicting
+
+        return list(predicting.works())
 
     def registered_op(self, call: Call) -> tuple[Any, tuple[Any, ...], Mapping[str, Any]] | None:
         """The op and its arguments."""

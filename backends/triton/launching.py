@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -27,7 +29,37 @@ _MODULES = {
 }
 """The file of `kernels/` that holds each kernel."""
 
+PROCESSORS: Mapping[str, int] = {"sm_80": 108, "sm_90": 132, "sm_100": 148, "gfx942": 304}
+"""Multiprocessors of the GPU that launches are planned for: A100, H100, B200, MI300X."""
+
 _INT32_LIMIT = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class PlannedLaunch:
+    """A launch that was written down instead of made: everything that decides which machine code it would run."""
+
+    kernel: str
+    programs: int
+    tile: Tile
+    arguments: Mapping[str, Any]
+
+
+_plan: ContextVar[tuple[str, list[PlannedLaunch]] | None] = ContextVar("pacbench_triton_plan", default=None)
+
+
+@contextmanager
+def planned(target: str) -> Iterator[list[PlannedLaunch]]:
+    """Write down the launches inside the block, as for a GPU of that architecture, instead of making them.
+
+    Calls run on meta tensors, so that no GPU is needed.
+    """
+    launches: list[PlannedLaunch] = []
+    token = _plan.set((target, launches))
+    try:
+        yield launches
+    finally:
+        _plan.reset(token)
 
 
 @cache
@@ -105,15 +137,20 @@ class Launch:
             return
         import triton.language as tl
 
-        wide = interpreting() or self.large
+        wide = self.large or (interpreting() and _plan.get() is None)
         arguments |= self._arguments
         arguments["ACC"] = tl.float64 if self.accumulator is torch.float64 else tl.float32
         arguments["IDX"] = tl.int64 if wide else tl.int32
         if self.kernel in ("gather_contraction", "kernel_gradient", "weight_gradient"):
             arguments["PRECISION"] = precision(self.like.dtype)
+        plan = _plan.get()
+        if plan is not None:
+            plan[1].append(PlannedLaunch(self.kernel, self.programs, self._tile, arguments))
+            return
         with _device_of(self.like):
             kernel_named(self.kernel)[(self.programs,)](
-                **arguments, num_warps=self._tile.warps, num_stages=self._tile.stages
+                **arguments, num_warps=self._tile.warps, num_stages=self._tile.stages,
+                enable_fp_fusion=True,
             )
 
     def _blocked(self, name: str, channels: int, block: int) -> None:
@@ -136,9 +173,13 @@ def precision(dtype: torch.dtype) -> str:
 
 def _splits_wanted(like: Tensor, programs: int) -> int:
     """Parts that the pixels are split into, so that the whole device is at work twice over."""
-    if like.device.type != "cuda":
+    plan = _plan.get()
+    if plan is not None:
+        processors = PROCESSORS.get(plan[0], 128)
+    elif like.device.type == "cuda":
+        processors = torch.cuda.get_device_properties(like.device).multi_processor_count
+    else:
         return 2
-    processors = torch.cuda.get_device_properties(like.device).multi_processor_count
     return -(-4 * processors // programs)
 
 

@@ -11,7 +11,15 @@ from rich.table import Table
 from pacbench.backend import Backend
 from pacbench.errors import UnavailableError
 from pacbench.registry import get_backend
-from pacbench.resources import ResourceBudget, ResourceRecord, compare, read_budget, write_budget
+from pacbench.resources import (
+    ROOFLINES,
+    ResourceBudget,
+    ResourceRecord,
+    compare,
+    predict,
+    read_budget,
+    write_budget,
+)
 
 
 def resources(name: str, targets: Sequence[str], *, update: bool) -> int:
@@ -44,6 +52,26 @@ def resources(name: str, targets: Sequence[str], *, update: bool) -> int:
     text = f"{len(compiled)} kernels: {worse} differences for the worse, {len(differences) - worse} for the better"
     console.print(text, highlight=False)
     return 1 if worse else 0
+
+
+def predictions(name: str) -> int:
+    """Print the least times of a backend's kernels on the GPUs of `ROOFLINES`, labelled as predicted.
+
+    Raises:
+        UnavailableError: the backend has no compiled kernels, or its compiler is not here.
+    """
+    table = Table(title="predicted by roofline arithmetic, not measured", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("workload", "kernel", "precision"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("MFLOP", "MB", *(f"predicted on {gpu}: µs, limiter" for gpu in ROOFLINES)):
+        table.add_column(heading, justify="right")
+    for work in get_backend(name).planned_work():
+        found = [predict(work, gpu) for gpu in ROOFLINES]
+        times = [f"{prediction.seconds * 1e6:.1f} {prediction.limiter}" for prediction in found]
+        counts = (f"{work.flops / 1e6:.0f}", f"{work.bytes / 1e6:.1f}")
+        table.add_row(work.workload, work.part, work.precision, *counts, *times)
+    Console().print(table)
+    return 0
 
 
 def _others(backend: Backend, targets: set[str]) -> tuple[ResourceRecord, ...]:

@@ -7,15 +7,21 @@ offers them by :meth:`pacbench.backend.Backend.compiled_resources`; `pacbench re
 from .comparison import Difference, compare
 from .occupancy import OCCUPANCY_LIMITS, occupancy
 from .record import BudgetError, ResourceBudget, ResourceRecord, read_budget, write_budget
+from .roofline import ROOFLINES, Prediction, Roofline, Work, predict
 
 __all__ = [
     "OCCUPANCY_LIMITS",
+    "ROOFLINES",
     "BudgetError",
     "Difference",
+    "Prediction",
     "ResourceBudget",
     "ResourceRecord",
+    "Roofline",
+    "Work",
     "compare",
     "occupancy",
+    "predict",
     "read_budget",
     "write_budget",
 ]
