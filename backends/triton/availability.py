@@ -59,14 +59,14 @@ def _no_gpu() -> list[Reason]:
         return [
             Reason(
                 "this build of torch is for CPUs",
-                f"install torch for CUDA or ROCm; without a GPU set {INTERPRET}=1, which interprets the kernels on the CPU",
+                f"install torch for CUDA or ROCm; to interpret the kernels on the CPU, as tests do, set {INTERPRET}=1",
             )
         ]
     if not torch.cuda.is_available():
         return [
             Reason(
                 "no GPU, or no driver for it, was found",
-                f"install the GPU's driver; without a GPU set {INTERPRET}=1, which interprets the kernels on the CPU",
+                f"install the GPU's driver; to interpret the kernels on the CPU, as tests do, set {INTERPRET}=1",
             )
         ]
     return []

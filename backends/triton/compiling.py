@@ -102,7 +102,7 @@ class Compiled:
 
 
 def specification(launch: PlannedLaunch) -> Specification:
-    """What a launch is specialised on: as `triton.jit` does it, sizes of 1 become constants, multiples of 16 are known."""
+    """What a launch is specialised on: as `triton.jit` does it, sizes of 1 become constants, multiples of 16 known."""
     signature, constants, aligned = [], [], []
     for parameter in kernel_named(launch.kernel).params:
         value = launch.arguments[parameter.name]
@@ -203,9 +203,7 @@ def _record(launch: PlannedLaunch, name: str, target: str, compiled: Compiled) -
         spilled_bytes=compiled.spilled_bytes,
         shared_bytes=compiled.shared_bytes,
         threads=threads,
-        occupancy=occupancy(
-            target, registers=compiled.registers, shared_bytes=compiled.shared_bytes, threads=threads
-        ),
+        occupancy=occupancy(target, registers=compiled.registers, shared_bytes=compiled.shared_bytes, threads=threads),
         instructions=compiled.instructions,
         per_output={
             "global_bytes": bytes_moved(launch) / pixels(launch),

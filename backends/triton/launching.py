@@ -149,7 +149,9 @@ class Launch:
             return
         with _device_of(self.like):
             kernel_named(self.kernel)[(self.programs,)](
-                **arguments, num_warps=self._tile.warps, num_stages=self._tile.stages,
+                **arguments,
+                num_warps=self._tile.warps,
+                num_stages=self._tile.stages,
                 enable_fp_fusion=True,
             )
 

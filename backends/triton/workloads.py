@@ -148,5 +148,3 @@ def _run(workload: Workload, dtype: torch.dtype) -> None:
         tensors = [input, guide, centres, given, filters, None, alpha, exponent]
         wanted = [tensor is not None for tensor in tensors]
         computing.convolution_backward(output, *operands, wanted)
-
-

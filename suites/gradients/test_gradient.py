@@ -37,10 +37,8 @@ def _checked(backend: Backend, case: Case, names: list[str]) -> None:
     given = tensors(case, dtype_or_skip(backend, "float64"), device_of(backend))
     values = [given[name].requires_grad_() for name in names]
     function = _function(case, given, names, backend)
-    if backend.emulated:
-        _compared_with_unfold(backend, case, "float64", names)
     with poisoned_allocations():
-        # Along random directions where each call is slow: then `unfold` has judged every element.
+        # Along random directions where each call is slow: `test_backward` then compares every element in float64 too.
         thorough = not backend.emulated
         assert gradcheck(
             function, values, atol=1e-6, rtol=1e-4, nondet_tol=1e-10, fast_mode=not thorough,
@@ -87,27 +85,21 @@ def test_gradient(backend: Backend, case: Case, argument: str) -> None:
             marks=[pytest.mark.smoke] if f"{case.id}-{dtype}" in BACKWARD_SMOKE else [],
         )
         for case in CASES
-        for dtype in DTYPES[1:]
+        for dtype in DTYPES
     ],
 )
 def test_backward(backend: Backend, case: Case, dtype_name: str) -> None:
-    """Gradients in each lower dtype agree with those of `unfold` in float64, which `test_gradient` judges.
+    """Gradients in each dtype agree with those of `unfold` in float64, which `test_gradient` judges.
 
     So does the output, which a backend may compute otherwise where autograd records.
     """
     _compared_with_unfold(backend, case, dtype_name)
 
 
-def _compared_with_unfold(backend: Backend, case: Case, dtype_name: str, wanted_of: list[str] | None = None) -> None:
-    """Output and gradients, to all arguments that the backend differentiates or to those named."""
+def _compared_with_unfold(backend: Backend, case: Case, dtype_name: str) -> None:
     dtype = dtype_or_skip(backend, dtype_name)
     given = tensors(case, dtype, device_of(backend))
-    if wanted_of is None:
-        names = require_gradients(given, backend)
-    else:
-        names = wanted_of
-        for name in names:
-            given[name].requires_grad_()
+    names = require_gradients(given, backend)
     exact = {name: tensor.detach().double() for name, tensor in given.items()}
     for name in names:
         exact[name].requires_grad_()

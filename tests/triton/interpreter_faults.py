@@ -8,9 +8,9 @@ import triton.language as tl
 
 
 @triton.jit
-def product(a, b, output, PRECISION: tl.constexpr):
+def product(a, b, output, precision: tl.constexpr):
     at = tl.arange(0, 16)[:, None] * 16 + tl.arange(0, 16)[None, :]
-    made = tl.dot(tl.load(a + at), tl.load(b + at), input_precision=PRECISION, out_dtype=tl.float32)
+    made = tl.dot(tl.load(a + at), tl.load(b + at), input_precision=precision, out_dtype=tl.float32)
     tl.store(output + at, made)
 
 
@@ -25,7 +25,7 @@ def error_of(dtype: torch.dtype, precision: str) -> float:
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randn(16, 16, generator=generator).to(dtype) for _ in range(2))
     output = torch.empty(16, 16)
-    product[(1,)](a, b, output, PRECISION=precision)
+    product[(1,)](a, b, output, precision=precision)
     want = a.double() @ b.double()
     return float((output.double() - want).abs().max() / want.abs().max())
 

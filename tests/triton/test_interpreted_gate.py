@@ -39,9 +39,7 @@ def test_bfloat16_by_a_mended_interpreter(
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-c", str(tmp_path / "pytest.ini")]
     words += ["--pyargs", "pacbench.suites.gradients", f"--pacbench-backend=mended_triton:{backend}", "-k", chosen]
-    done = subprocess.run(
-        words, env=interpreted_environment, cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(words, env=interpreted_environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:]
     assert int(done.stdout.split(" passed")[0].split()[-1]) > 50, done.stdout[-500:]
 

@@ -7,7 +7,7 @@ centre moves.
 
 import triton.language as tl
 
-from .device_function import device_function
+from .device_function import device_function, sum_over
 
 GAUSSIAN = tl.constexpr(0)
 INVERSE = tl.constexpr(1)
@@ -45,7 +45,7 @@ def squared_distance(
         channels = tl.arange(0, BG).to(IDX)
         moving = feature_tile(moving_image, moving_at, moving_inside, channels, guide_channels, moving_plane, ACC)
         difference = rectified(fixed_tile, moving, MOVING_IS_TAP, ASYMMETRIC)
-        distance = tl.sum(difference * difference, axis=1)
+        distance = sum_over(difference * difference, axis=1)
     else:
         distance = tl.zeros(fixed_at.shape, dtype=ACC)
         for start in range(0, guide_channels, BG):
@@ -53,7 +53,7 @@ def squared_distance(
             moving = feature_tile(moving_image, moving_at, moving_inside, channels, guide_channels, moving_plane, ACC)
             fixed = feature_tile(fixed_image, fixed_at, fixed_inside, channels, guide_channels, fixed_plane, ACC)
             difference = rectified(fixed, moving, MOVING_IS_TAP, ASYMMETRIC)
-            distance += tl.sum(difference * difference, axis=1)
+            distance += sum_over(difference * difference, axis=1)
     return distance
 
 

@@ -10,7 +10,16 @@ from collections.abc import Callable
 from typing import Any
 
 import triton
+import triton.language as tl
 
 from pacbench.backends.triton.availability import interpreting
 
 device_function: Callable[..., Any] = (lambda function: function) if interpreting() else triton.jit
+
+
+def _interpreted_sum(values: Any, axis: int) -> Any:
+    """`tl.sum`, which is itself a function that the interpreter would patch the language for."""
+    return tl.reduce(values, axis, tl.standard._sum_combine)
+
+
+sum_over: Callable[..., Any] = _interpreted_sum if interpreting() else tl.sum

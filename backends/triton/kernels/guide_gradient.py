@@ -16,6 +16,7 @@ from .adapting import (
     slope_of_distance,
     squared_distance,
 )
+from .device_function import sum_over
 from .kernel_alone import pixel_met
 from .walking import (
     MOVING_MUL,
@@ -113,8 +114,8 @@ def centre_gradient(
         if NORMALIZE:
             tl.store(shares + image * plane + at, share, mask=here)
         if FORM == INVERSE:
-            tl.store(grad_alpha + program, tl.sum(to_alpha, axis=0))
-            tl.store(grad_exponent + program, tl.sum(to_exponent, axis=0))
+            tl.store(grad_alpha + program, sum_over(to_alpha, axis=0))
+            tl.store(grad_exponent + program, sum_over(to_exponent, axis=0))
 
 
 @triton.jit

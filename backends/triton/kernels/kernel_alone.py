@@ -99,7 +99,7 @@ def window_sums(
         total = tl.where(pixels == 0, 0.0, total / tl.where(pixels == 0, 1.0, pixels))
     inverse = tl.where(total == 0, 0.0, 1.0 / tl.where(total == 0, 1.0, total))
     tl.store(scale + image * plane + at, inverse, mask=here)
-    if mask is not None:
+    if mask is not None:  # noqa: SIM102 - decided when the kernel is compiled, the second when it runs
         if image % group == 0:
             tl.store(output_mask + (image // group) * plane + at, valid.to(tl.int8), mask=here)
 

@@ -8,6 +8,7 @@ on tensor cores, and sums the product with what the tap meets in the *far* image
 import triton
 import triton.language as tl
 
+from .device_function import sum_over
 from .walking import MUL, TAPS, shift_of, tile_pixels, within
 
 
@@ -64,7 +65,7 @@ def kernel_gradient(
             met = tl.load(
                 far + f[None, :] * far_plane + far_at[:, None], mask=inside[:, None] & some_far[None, :], other=0.0
             )
-            total += tl.sum(product * met.to(ACC), axis=1)
+            total += sum_over(product * met.to(ACC), axis=1)
         if OUTPUT_IS_NEAR:
             tl.store(output + tap * near_plane + near_at, total.to(output.dtype.element_ty), mask=near_inside)
         else:

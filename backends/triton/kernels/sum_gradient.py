@@ -7,6 +7,7 @@ as in `kernel_gradient.py`.
 import triton
 import triton.language as tl
 
+from .device_function import sum_over
 from .walking import MUL, TAPS, shift_of, tile_pixels, within
 
 
@@ -47,11 +48,11 @@ def sum_gradient(
             here = inside[:, None] & (c < channel_count)[None, :]
             values = tl.load(near + c[None, :] * near_plane + near_at[:, None], mask=here, other=0.0).to(ACC)
             met = tl.load(far + c[None, :] * far_plane + far_at[:, None], mask=here, other=0.0).to(ACC)
-            product += tl.sum(values * met, axis=1)
+            product += sum_over(values * met, axis=1)
         at = (image * taps + tap) * output_plane + output_at
         if partial is not None:
             value = tl.load(kernel + at, mask=inside, other=0.0).to(ACC)
-            tl.store(partial + pid.to(tl.int64) * taps + tap, tl.sum(product * value, axis=0))
+            tl.store(partial + pid.to(tl.int64) * taps + tap, sum_over(product * value, axis=0))
         if grad_kernel is not None:
             if weight is not None:
                 product *= tl.load(weight + tap).to(ACC)
