@@ -1,4 +1,4 @@
-"""The command line: `pacbench backends | verify | bench | run | report | resources | doctor`.
+"""The command line: `pacbench backends | verify | bench | run | report | resources | gpu-check | doctor`.
 
 Exit codes: 0 all is well; 1 a gate is red, a row failed, or something cannot be read or written; 2 wrong use;
 130 after Ctrl-C.
@@ -229,6 +229,20 @@ def _resources(
     if predicted:
         return predictions(backend)
     return resources(backend, checks.names(target) or [], update=update)
+
+
+@app.command("gpu-check", epilog="Example: pacbench gpu-check --backend triton --output my-gpu")
+def _gpu_check(
+    backend: Backends = None,
+    output: Output = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only the smoke gate and a profile of small calls, on whatever device.")
+    ] = False,
+) -> int:
+    """Run the whole run book of a machine with a GPU: gate, profile, operators, workloads, resources."""
+    from .commands.gpu_check import gpu_check
+
+    return gpu_check(checks.known_backends(backend), checks.new_run_folder(output), quick=quick)
 
 
 @app.command("doctor", epilog="Example: pacbench doctor --data-root my-data")

@@ -46,7 +46,9 @@ def pixels(launch: PlannedLaunch) -> int:
 def flops(launch: PlannedLaunch) -> int:
     """Multiplications and additions of the products and of the adapting kernel; an exponential counts as one."""
     arguments, rows, columns = launch.arguments, launch.arguments["ROWS"], launch.arguments["COLUMNS"]
-    pairs = pixels(launch) * rows[_TAPS] * columns[_TAPS] / (rows[_DIV] * columns[_DIV])
+    pairs = pixels(launch) * rows[_TAPS] * columns[_TAPS]
+    if launch.kernel in ("gather_contraction", "gathered_sum"):
+        pairs //= rows[_DIV] * columns[_DIV]  # only taps that meet a pixel are visited
     guide = 0 if arguments.get("FORM") == 2 or "FORM" not in arguments else arguments["guide_channels"]
     adapting = 3 * guide + 2 if guide else 0
     inner: int
