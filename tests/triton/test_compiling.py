@@ -53,18 +53,14 @@ def test_nothing_spills(compiled: Compile) -> None:
 @pytest.mark.parametrize("target", ["sm_90", "sm_80"])
 @pytest.mark.parametrize("dtype", ["tf32", "bfloat16", "float16"])
 def test_convolutions_are_on_tensor_cores(dtype: str, target: str, compiled: Compile) -> None:
-    chosen = [
-        record for record in compiled(target) if record.kernel in CONTRACTIONS and f"-{dtype}" in record.variant
-    ]
+    chosen = [record for record in compiled(target) if record.kernel in CONTRACTIONS and f"-{dtype}" in record.variant]
     assert len(chosen) >= 8
     assert [record.name for record in chosen if not record.instructions.get("mma")] == []
 
 
 def test_no_kernel_of_floats_computes_in_double(compiled: Compile) -> None:
     chosen = [
-        record
-        for record in compiled("sm_90")
-        if "float64" not in record.variant and "inverse" not in record.variant
+        record for record in compiled("sm_90") if "float64" not in record.variant and "inverse" not in record.variant
     ]
     assert [record.name for record in chosen if record.instructions.get("dfma")] == []
 
