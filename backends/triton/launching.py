@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from .availability import interpreting
-from .configurations import Tile, interpreted, power_of_two
+from .configurations import Tile, candidates, interpreted
+from .tuning import Key, chosen
 
 _MODULES = {
     "gather_contraction": "contraction",
@@ -28,6 +29,9 @@ _MODULES = {
     "sum_gradient": "sum_gradient",
 }
 """The file of `kernels/` that holds each kernel."""
+
+PRODUCTS = ("gather_contraction", "kernel_gradient", "weight_gradient")
+"""Kernels made of matrix products; the others have one tile each."""
 
 PROCESSORS: Mapping[str, int] = {"sm_80": 108, "sm_90": 132, "sm_100": 148, "gfx942": 304}
 """Multiprocessors of the GPU that launches are planned for: A100, H100, B200, MI300X."""
@@ -141,7 +145,7 @@ class Launch:
         arguments |= self._arguments
         arguments["ACC"] = tl.float64 if self.accumulator is torch.float64 else tl.float32
         arguments["IDX"] = tl.int64 if wide else tl.int32
-        if self.kernel in ("gather_contraction", "kernel_gradient", "weight_gradient"):
+        if self.kernel in PRODUCTS:
             arguments["PRECISION"] = precision(self.like.dtype)
         plan = _plan.get()
         if plan is not None:
@@ -161,11 +165,17 @@ class Launch:
         self.programs *= blocks
 
     def _chosen(self, height: int, width: int, inner: int, outer: int, guide_channels: int) -> Tile:
-        if interpreting():
+        plan = _plan.get()
+        if plan is None and interpreting():
             return interpreted(height, width, inner, outer, guide_channels)
-        return Tile(
-            4, 16, power_of_two(inner, 16, 32), power_of_two(outer, 16, 64), power_of_two(guide_channels, 1, 16), 4, 2
-        )
+        target = None if plan is None else plan[0]
+        if self.kernel not in PRODUCTS:
+            # The adapting kernel is computed once for all channels that a program holds.
+            return candidates("narrow", 4, inner, outer, guide_channels, target)[0]
+        how = precision(self.like.dtype) if self.like.element_size() >= 4 else "narrow"
+        tiles = candidates(how, self.like.element_size(), inner, outer, guide_channels, target)
+        device = target or _device_name(self.like.device)
+        return chosen(Key(device, self.kernel, how, inner, outer, guide_channels), tiles)
 
 
 def precision(dtype: torch.dtype) -> str:
@@ -183,6 +193,11 @@ def _splits_wanted(like: Tensor, programs: int) -> int:
     else:
         return 2
     return -(-4 * processors // programs)
+
+
+@cache
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _device_of(tensor: Tensor) -> AbstractContextManager[Any]:

@@ -1,4 +1,4 @@
-"""`pacbench gpu-check`: everything that a machine with a GPU should be asked once, in one command (docs/gpu_run_book.md)."""
+"""`pacbench gpu-check`: what a machine with a GPU should be asked once, in one command (docs/gpu_run_book.md)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.console import Console
 
 from pacbench.errors import UnavailableError
-from pacbench.running.probes import describe_environment
 from pacbench.registry import get_backend, unavailable_reasons
+from pacbench.running.probes import describe_environment
 from pacbench.running.process import run_to_end
 
 _PACBENCH = (sys.executable, "-c", "from pacbench.command_line import main; main()")

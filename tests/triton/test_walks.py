@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 
@@ -43,7 +43,7 @@ def walked(walk: AxisWalk, targets: int, sources: int) -> set[tuple[int, int, in
     for y in range(targets):
         phase, place = y % walk.div, y // walk.div
         met = [tap for tap in range(walk.taps) if (phase + tap * walk.step + walk.offset) % walk.div == 0]
-        assert all(later - tap == walk.period for tap, later in zip(met, met[1:], strict=False))
+        assert all(later - tap == walk.period for tap, later in pairwise(met))
         for tap in met:
             source = place * walk.mul + (phase + tap * walk.step + walk.offset) // walk.div
             if 0 <= source < sources:
