@@ -82,7 +82,12 @@ class Computing:
         asked = _asked(_DIFFERENTIATED, tensors, wanted)
         if asked.keys() - {"bias"}:
             launches, _ = _with_norms(launches)
-        made = {name: tensor.new_empty(tensor.shape) for name, tensor in asked.items() if name not in MADE_OF}
+        # In the dtype that the kernels see: a 16-bit kernel beside a float32 input was widened.
+        made = {
+            name: tensor.new_empty(tensor.shape, dtype=launches.given(name).dtype)
+            for name, tensor in asked.items()
+            if name not in MADE_OF
+        }
         if "input" in made:
             contractions.contract(launches, made["input"], backward=True)
         if "kernel" in made:

@@ -6,10 +6,11 @@ namespace pacbench {
 
 constexpr int FILTER_OUT = 32, FILTER_IN = 16; // the tile of a block: output channels x input channels, of one tap
 constexpr int FILTER_PIXELS = 64;              // staged in shared memory at once, a quarter for each warp
+static_assert(THREADS / WARP * FILTER_OUT * FILTER_IN <= FILTER_PIXELS * FILTER_OUT, "the sums of all warps take the place of a tile");
 constexpr int OUT_PITCH = FILTER_OUT + 4, IN_PITCH = FILTER_IN + 4; // rows stay vectors; neighbours fall on other banks
 
 // partials [slab][the weight's layout] as `target`. Each thread owns 4 x 4 channel pairs and its warp's pixels, so that a
-// pair of vectors read from shared memory serves 16 multiply-adds. Warps are added in their order.
+// pair of vectors read from shared memory serves 16 multiply-adds. The sums of warps are added in their order.
 // Blocks: slab by slab, tap by tap, tile of output channels by tile, tile of input channels by tile.
 template <class T> __global__ void __launch_bounds__(THREADS) filter_gradient(const Call c) {
   typedef typename Scalar<T>::Wide A;
@@ -77,25 +78,22 @@ template <class T> __global__ void __launch_bounds__(THREADS) filter_gradient(co
     }
     __syncthreads();
   }
-  // The tiles have been read by all: the sums of warps take their place, one warp after the other.
+  // The tiles have been read by all: the sums of the four warps take their place.
   A *sums = out_tile;
-  for (int turn = 0; turn < THREADS / WARP; turn++) {
-    if (warp == turn)
 #pragma unroll
-      for (int i = 0; i < 4; i++)
+  for (int i = 0; i < 4; i++)
 #pragma unroll
-        for (int j = 0; j < 4; j++) {
-          A *at = sums + (lane_out + i) * FILTER_IN + lane_in + j;
-          *at = turn == 0 ? sum[i][j] : *at + sum[i][j];
-        }
-    __syncthreads();
-  }
+    for (int j = 0; j < 4; j++) sums[warp * FILTER_OUT * FILTER_IN + (lane_out + i) * FILTER_IN + lane_in + j] = sum[i][j];
+  __syncthreads();
   for (int e = thread; e < FILTER_OUT * FILTER_IN; e += THREADS) {
     const int out = first_out + e / FILTER_IN, in = first_in + e % FILTER_IN;
     if (out < c.out_channels && in < c.in_channels) {
       const long long pair = c.transposed ? (long long)in * c.out_channels + out : (long long)out * c.in_channels + in;
       const long long weights = (long long)c.in_channels * c.out_channels * taps;
-      ((A *)c.target)[slab * weights + pair * taps + tap] = sums[e];
+      A total = A(0);
+#pragma unroll
+      for (int of_warp = 0; of_warp < THREADS / WARP; of_warp++) total += sums[of_warp * FILTER_OUT * FILTER_IN + e];
+      ((A *)c.target)[slab * weights + pair * taps + tap] = total;
     }
   }
 }

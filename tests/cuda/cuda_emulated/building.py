@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 from platformdirs import user_cache_dir
@@ -23,6 +24,7 @@ OPTIMISED = ("-O2", "-ffp-contract=off")
 LIBRARY_VARIABLE = "PACBENCH_CUDA_EMULATED_LIBRARY"
 
 
+@cache
 def library() -> Path:
     """The library of all kernels: that which PACBENCH_CUDA_EMULATED_LIBRARY names, else compiled once and kept.
 

@@ -500,6 +500,7 @@ inline uint16_t half_of_float(float value) {
   const uint16_t sign = uint16_t(bits >> 16 & 0x8000u);
   const float size = std::fabs(value);
   if (value != value) return 0x7fffu;
+  if (size == 0) return sign;
   if (size >= 65520.0f) return sign | 0x7c00u;
   int exponent;
   std::frexp(size, &exponent); // size = m 2^exponent, m in [1/2, 1)
