@@ -1,4 +1,4 @@
-"""The command line: `pacbench backends | verify | bench | run | report | doctor`.
+"""The command line: `pacbench backends | verify | bench | run | report | resources | doctor`.
 
 Exit codes: 0 all is well; 1 a gate is red, a row failed, or something cannot be read or written; 2 wrong use;
 130 after Ctrl-C.
@@ -19,6 +19,7 @@ from . import __version__
 from .commands import checks
 from .errors import UnavailableError, UnknownNameError
 from .records import RecordError
+from .resources import BudgetError
 from .running.allocator import DEFAULT, KEPT
 from .running.exit_code import INTERRUPTED
 from .running.probes import RunError
@@ -211,6 +212,20 @@ def _report(
     return report(folder, output, panels=panels)
 
 
+@app.command("resources", epilog="Example: pacbench resources --backend triton --target sm_90")
+def _resources(
+    backend: Annotated[str, typer.Option("--backend", "-b", metavar="NAME", help="A backend with GPU kernels.")],
+    target: Annotated[
+        list[str] | None, typer.Option("--target", metavar="ARCH", help="Only this architecture; all of the budget's.")
+    ] = None,
+    update: Annotated[bool, typer.Option("--update", help="Write what was compiled as the new budget.")] = False,
+) -> int:
+    """Compile GPU kernels, without a GPU, and compare registers, spills and instructions with the budget."""
+    from .commands.resources import resources
+
+    return resources(backend, checks.names(target) or [], update=update)
+
+
 @app.command("doctor", epilog="Example: pacbench doctor --data-root my-data")
 def _doctor(data_root: DataRoot = None) -> int:
     """Describe this machine: versions, measured peak, what is missing and how to get it, data found."""
@@ -251,7 +266,7 @@ def _exit_code() -> int:
         return int(app(standalone_mode=False) or 0)
     except (checks.WrongUse, UnknownNameError) as error:
         return _complain(error, 2)
-    except (RunError, RecordError, UnavailableError) as error:
+    except (BudgetError, RunError, RecordError, UnavailableError) as error:
         return _complain(error, 1)
     except BrokenPipeError:
         raise
