@@ -20,6 +20,9 @@ THREADS = 128
 BLOCK = (32, 4)
 """Threads along x and y: a warp works at 32 neighbours, whose reads and writes are coalesced."""
 
+MOST_SHARED_UNASKED = 48 * 1024
+"""Bytes of dynamic shared memory that a kernel may have without being allowed more."""
+
 MOST_BLOCKS = 2**31 - 1
 """Of a grid, along x."""
 
