@@ -98,7 +98,8 @@ def write(tensors: dict[str, Tensor | None], sizes: dict[str, int]) -> CallStruc
     Raises:
         ValueError: a size does not fit into an integer of the struct.
     """
-    for name, size in sizes.items():
+    pixels = sizes["batch"] * sizes["out_height"] * sizes["out_width"]
+    for name, size in {**sizes, "number of output pixels": pixels}.items():
         if not -LARGEST <= size <= LARGEST:
             raise ValueError(f"CUDA kernels: got {name} {size}, expected at most {LARGEST}")
     pointers = {name: tensor.data_ptr() for name, tensor in tensors.items() if tensor is not None}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .instances import MODULATED_CHANNELS, TARGET_CHANNELS
-from .launching import THREADS, Launches, ceil_div, tiles
+from .instances import MODULATED_CHANNELS, TARGET_CHANNELS, TILED_SIZES
+from .launching import MOST_SHARED_UNASKED, THREADS, Launches, ceil_div, tiles
 
 PIXELS_OF_A_SLAB = 1024
 """Output pixels that one block of a sum over all of them adds up, at least."""
@@ -18,6 +18,13 @@ MOST_PARTIALS = 2**24
 
 FILTER_TILE = (32, 16)
 """Output and input channels of a block of `filter_gradient`, as in `kernels/filter_gradient.cuh`."""
+
+
+TILE = (32, 4)
+"""Threads of a block of `contract_tiled`, as in `kernels/contraction_tiled.cuh`."""
+
+STAGED = 4
+"""Channels that such a block stages at once."""
 
 
 def mixes_channels(launches: Launches) -> bool:
@@ -38,6 +45,14 @@ def contract(launches: Launches, target: Tensor, *, backward: bool) -> None:
         return
     channels = _target_channels(target.shape[1])
     packed = _packed(launches, target.shape[1], channels)
+    shared = _shared_of_tiles(launches, channels)
+    if shared <= MOST_SHARED_UNASKED:
+        size = sizes["kernel_height"]
+        height, width = target.shape[2], target.shape[3]
+        blocks = ceil_div(width, TILE[0]) * ceil_div(height, TILE[1] * _pixels_of_thread(size))
+        blocks *= target.shape[0] * (packed.sizes["padded"] // channels)
+        packed.run("contract_tiled", blocks, target, size, channels, shared=shared)
+        return
     packed.run("contract", covering * (packed.sizes["padded"] // channels), target, channels)
 
 
@@ -92,6 +107,22 @@ def _target_channels(channels: int) -> int:
     """How many target channels a thread computes: few where there are few."""
     few, many = TARGET_CHANNELS
     return few if channels <= 2 * few else many
+
+
+def _pixels_of_thread(size: int) -> int:
+    return 2 if size < 7 else 1
+
+
+def _shared_of_tiles(launches: Launches, channels: int) -> int:
+    """Bytes of shared memory of `contract_tiled`, more than there are where it does not serve the call."""
+    sizes = launches.sizes
+    size = sizes["kernel_height"]
+    strides = {sizes["stride_height"], sizes["stride_width"]}
+    if strides != {1} or size != sizes["kernel_width"] or size not in TILED_SIZES or launches.tensors["centres"] is not None:
+        return MOST_SHARED_UNASKED + 1
+    width = TILE[0] + (size - 1) * sizes["dilation_width"]
+    height = TILE[1] * _pixels_of_thread(size) + (size - 1) * sizes["dilation_height"]
+    return STAGED * (size * size * channels + width * height) * launches.wide.itemsize
 
 
 def _packed(launches: Launches, channels: int, multiple: int) -> Launches:

@@ -21,6 +21,9 @@ PARTS = {"float32": "float", "float64": "double", "float16": "pacbench::float16"
 TARGET_CHANNELS = (4, 16)
 """Target channels that a thread of a contraction computes."""
 
+TILED_SIZES = (3, 5, 7)
+"""Taps along each axis of contractions from tiles in shared memory."""
+
 MODULATED_CHANNELS = 4
 
 _OF_STORED = (
@@ -48,6 +51,7 @@ def of_part(part: str) -> list[str]:
     stored = PARTS[part]
     names = [name(kernel, stored) for kernel in _OF_STORED]
     names += [name(kernel, stored, channels) for kernel in _OF_STORED_AND_CHANNELS for channels in TARGET_CHANNELS]
+    names += [name("contract_tiled", stored, size, channels) for size in TILED_SIZES for channels in TARGET_CHANNELS]
     names.append(name("modulate", stored, MODULATED_CHANNELS))
     if part in {"float32", "float64"}:
         names += [name(kernel, stored) for kernel in _OF_COMPUTED]

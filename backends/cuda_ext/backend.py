@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
@@ -19,6 +20,9 @@ from ..cuda.call import CallStruct
 from ..cuda.computing import Computing
 from ..cuda.library import CompiledLibrary
 from . import build
+
+if TYPE_CHECKING:
+    from pacbench.resources import ResourceRecord
 
 LIBRARY_VARIABLE = "PACBENCH_CUDA_LIBRARY"
 """Names another build of the library; read when the first kernel is launched."""
@@ -78,6 +82,16 @@ class CudaExtBackend(CompiledBackend):
                 mend = "install a CUDA toolkit (it brings nvcc), or use the backend cupy, which needs none"
                 reasons.append(Reason(str(error), mend))
         return reasons
+
+    def resource_budget_file(self) -> Path:
+        """`resource_budget.json` beside this file."""
+        return Path(__file__).with_name("resource_budget.json")
+
+    def compiled_resources(self, targets: Sequence[str] | None = None) -> tuple[str, list[ResourceRecord]]:
+        """Compiled by nvcc for each target, warnings being errors; see `machine_code.py`."""
+        from . import machine_code
+
+        return machine_code.records(targets)
 
 
 def devices(library: CompiledLibrary) -> tuple[int, str]:

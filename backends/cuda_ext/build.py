@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -75,6 +75,7 @@ def build(
     ptx: bool = True,
     parts: Sequence[str] = tuple(instances.PARTS),
     flags: Sequence[str] = STRICT,
+    told: Callable[[str], object] | None = None,
 ) -> Path:
     """Compile and link the library; its path.
 
@@ -84,6 +85,7 @@ def build(
         ptx: Whether to add PTX of the last architecture, for later ones.
         parts: Of `instances.PARTS`.
         flags: For nvcc, beyond FLAGS.
+        told: Is given what nvcc printed of each unit.
 
     Raises:
         BuildError: no nvcc, or it fails; the message has its first errors.
@@ -98,7 +100,9 @@ def build(
         def compiled(unit: sources.Unit) -> str:
             made = str(Path(folder, f"{unit.name}.o"))
             defined = [f"-D{definition}" for definition in unit.definitions]
-            _run([nvcc, *FLAGS, *flags, *code, *defined, "-c", str(unit.source), "-o", made])
+            said = _run([nvcc, *FLAGS, *flags, *code, *defined, "-c", str(unit.source), "-o", made])
+            if told is not None:
+                told(said)
             return made
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:

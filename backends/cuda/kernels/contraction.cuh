@@ -21,10 +21,9 @@ template <class T> __global__ void __launch_bounds__(THREADS) pack_filter(const 
   typedef typename Scalar<T>::Wide A;
   const int taps = c.kernel_height * c.kernel_width;
   const int sources = c.backward ? c.out_channels : c.in_channels, targets = c.backward ? c.in_channels : c.out_channels;
-  const long long element = (long long)blockIdx.x * THREADS + thread_in_block();
-  if (element >= (long long)taps * sources * c.padded) return;
-  const int to = (int)(element % c.padded), from = (int)(element / c.padded % sources);
-  const int tap = (int)(element / c.padded / sources);
+  const int element = (int)blockIdx.x * THREADS + thread_in_block(); // the caller refuses more than an int holds
+  if (element >= taps * sources * c.padded) return;
+  const int to = element % c.padded, from = element / c.padded % sources, tap = element / c.padded / sources;
   A value = A(0);
   if (to < targets) {
     const int in = c.backward ? to : from, out = c.backward ? from : to;

@@ -29,12 +29,13 @@ template <class T> __global__ void __launch_bounds__(THREADS) filter_gradient(co
   const int ky = tap / c.kernel_width, kx = tap - ky * c.kernel_width;
   const int thread = thread_in_block(), lane = thread % WARP, warp = thread / WARP;
   const int lane_out = lane % 8 * 4, lane_in = lane / 8 * 4;
-  const long long plane = plane_of(c.height, c.width), out_plane = plane_of(c.out_height, c.out_width);
+  const long long plane = plane_of(c.height, c.width);
+  const int out_plane = c.out_height * c.out_width;
   const Map map = to_input(c);
   const Slab part = slab_of(c, slab);
   A sum[4][4] = {};
-  for (long long first = part.first; first < part.last; first += FILTER_PIXELS) {
-    const int count = part.last - first < FILTER_PIXELS ? (int)(part.last - first) : FILTER_PIXELS;
+  for (int first = part.first; first < part.last; first += FILTER_PIXELS) {
+    const int count = part.last - first < FILTER_PIXELS ? part.last - first : FILTER_PIXELS;
     // K of each pixel, and where the tap meets the input: -1 where it does not.
     if (thread < FILTER_PIXELS) {
       A k = A(0);
@@ -54,8 +55,8 @@ template <class T> __global__ void __launch_bounds__(THREADS) filter_gradient(co
       const int pixel = e % FILTER_PIXELS, channel = e / FILTER_PIXELS;
       A value = A(0);
       if (pixel < count && first_out + channel < c.out_channels) {
-        const long long image = (first + pixel) / out_plane, at = first + pixel - image * out_plane;
-        value = read((const T *)c.grad_output + (image * c.out_channels + first_out + channel) * out_plane + at);
+        const int image = (first + pixel) / out_plane, at = first + pixel - image * out_plane;
+        value = read((const T *)c.grad_output + ((long long)image * c.out_channels + first_out + channel) * out_plane + at);
       }
       out_tile[pixel * OUT_PITCH + channel] = value;
     }
@@ -109,7 +110,7 @@ template <class T> __global__ void __launch_bounds__(THREADS) shared_filter_grad
   const Map map = to_input(c);
   const Slab part = slab_of(c, slab);
   A sum = A(0);
-  for (long long number = part.first + thread_in_block(); number < part.last; number += THREADS) {
+  for (int number = part.first + thread_in_block(); number < part.last; number += THREADS) {
     const Pixel p = pixel_of(c, number);
     const int y = map.y.meet(p.y, ky), x = map.x.meet(p.x, kx);
     if (y < 0 || x < 0) continue;

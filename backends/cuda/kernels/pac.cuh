@@ -1,6 +1,7 @@
 // All kernels.
 #pragma once
 #include "contraction.cuh"
+#include "contraction_tiled.cuh"
 #include "filter_gradient.cuh"
 #include "guide_gradient.cuh"
 #include "kernel_alone.cuh"

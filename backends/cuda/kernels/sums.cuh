@@ -27,25 +27,22 @@ template <class A> PACBENCH_INLINE A block_sum(A value, A *of_warps) {
 
 // The pixels [first, last) of a slab: one of `slabs` parts of all output pixels of all images.
 struct Slab {
-  long long first, last;
+  int first, last;
 };
 PACBENCH_INLINE Slab slab_of(const Call &c, int slab) {
-  const long long pixels = (long long)c.batch * plane_of(c.out_height, c.out_width);
-  const long long each = (pixels + c.slabs - 1) / c.slabs;
-  const long long first = slab * each;
-  return {first, first + each < pixels ? first + each : pixels};
+  const int pixels = c.batch * c.out_height * c.out_width; // the caller refuses more than an int holds
+  const int each = pixels / c.slabs, longer = pixels % c.slabs; // the first `longer` slabs have one more
+  const int first = slab * each + (slab < longer ? slab : longer);
+  return {first, first + each + (slab < longer ? 1 : 0)};
 }
 
 // Output pixel of a number.
 struct Pixel {
   int image, y, x;
 };
-PACBENCH_INLINE Pixel pixel_of(const Call &c, long long number) {
-  const long long plane = plane_of(c.out_height, c.out_width);
-  const int image = (int)(number / plane);
-  const long long rest = number - image * plane;
-  const int y = (int)(rest / c.out_width);
-  return {image, y, (int)(rest - (long long)y * c.out_width)};
+PACBENCH_INLINE Pixel pixel_of(const Call &c, int number) {
+  const int row = number / c.out_width, image = row / c.out_height;
+  return {image, row - image * c.out_height, number - row * c.out_width};
 }
 
 // Sums of grad_output over pixels, the gradient of a bias: partials [slab][out_channels].
@@ -54,12 +51,12 @@ template <class T> __global__ void __launch_bounds__(THREADS) channel_sums(const
   typedef typename Scalar<T>::Wide A;
   PACBENCH_SHARED_STATIC(A, of_warps, THREADS / WARP);
   const int channel = (int)blockIdx.x % c.out_channels, slab = (int)blockIdx.x / c.out_channels;
-  const long long plane = plane_of(c.out_height, c.out_width);
+  const int plane = c.out_height * c.out_width;
   const Slab part = slab_of(c, slab);
   A sum = A(0);
-  for (long long number = part.first + thread_in_block(); number < part.last; number += THREADS) {
-    const long long image = number / plane;
-    sum += read((const T *)c.grad_output + (image * c.out_channels + channel) * plane + (number - image * plane));
+  for (int number = part.first + thread_in_block(); number < part.last; number += THREADS) {
+    const int image = number / plane;
+    sum += read((const T *)c.grad_output + ((long long)image * c.out_channels + channel) * plane + (number - image * plane));
   }
   sum = block_sum(sum, of_warps);
   if (thread_in_block() == 0) ((A *)c.target)[(long long)slab * c.out_channels + channel] = sum;
@@ -69,9 +66,9 @@ template <class T> __global__ void __launch_bounds__(THREADS) channel_sums(const
 // A thread an element; compensated, since a double would be slow on most GPUs.
 template <class T> __global__ void __launch_bounds__(THREADS) sum_partials(const Call c) {
   typedef typename Scalar<T>::Wide A;
-  const long long element = (long long)blockIdx.x * THREADS + thread_in_block();
+  const int element = (int)blockIdx.x * THREADS + thread_in_block();
   if (element >= c.elements) return;
-  const A *from = (const A *)c.partials + c.partial_offset + element * c.element_stride;
+  const A *from = (const A *)c.partials + c.partial_offset + (long long)element * c.element_stride;
   A sum = A(0), lost = A(0); // Kahan's: what rounding lost of the sum so far
   for (int slab = 0; slab < c.slabs; slab++) {
     const A term = from[(long long)slab * c.slab_stride] - lost;
