@@ -93,7 +93,19 @@ PACBENCH_EXPORT int pacbench_cuda_launch(int kernel, unsigned blocks, unsigned b
 #endif
 }
 
-#if !defined(PACBENCH_HOST_SHIM)
+#if defined(PACBENCH_HOST_SHIM)
+namespace {
+template <class... Parameters> int parameter_size(void (*)(Parameters...), int index) {
+  const int sizes[] = {(int)sizeof(Parameters)...};
+  return index < (int)sizeof...(Parameters) ? sizes[index] : -1;
+}
+} // namespace
+
+// Bytes of a kernel's parameter, -1 past the last: for tests of who passes arguments one by one.
+PACBENCH_EXPORT int pacbench_cuda_parameter_size(int kernel, int index) {
+  return parameter_size(entry(kernel)->kernel, index);
+}
+#else
 // Number of devices; -1 with the runtime's message where there is no driver or none that this library can use.
 PACBENCH_EXPORT int pacbench_cuda_devices(char *error, long long error_size) {
   int count = 0;
