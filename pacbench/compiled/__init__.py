@@ -1,0 +1,1 @@
+"""What compiled backends share: their `torch.library` ops, the coding of windows and kernels, and the way from call to op."""

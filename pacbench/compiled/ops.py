@@ -1,0 +1,228 @@
+"""`torch.library` ops of a compiled backend: schemas, fake kernels and derivatives.
+
+Each operator is a pair of ops, the way there and its derivative, so that `torch.compile` and `torch.export` trace both.
+`convolution` serves convolution, transposed convolution, shared filters and, without a weight, pooling. A window and an
+adapting kernel are lists of integers (`encoding.py`). Results that are not there (the output mask without a mask) are
+empty tensors. A second derivative is refused when it is taken.
+
+The derivative is registered by hand at the dispatch key Autograd, as `torch.library.register_autograd` does, in a third
+of its time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from ..errors import NotSupportedError
+from .encoding import AdaptingCode, WindowCode, out_channels
+
+_CONVOLUTION = (
+    "Tensor input, Tensor? guide, Tensor? centres, Tensor? mask, Tensor? kernel, Tensor? weight, Tensor? bias, "
+    "Tensor? inv_alpha, Tensor? inv_lambda, int[] window, int[] adapting, bool shared_filters"
+)
+_KERNEL = (
+    "Tensor guide, Tensor? centres, Tensor? mask, Tensor? inv_alpha, Tensor? inv_lambda, int[] window, int[] adapting"
+)
+_SCHEMAS = {
+    "convolution": f"({_CONVOLUTION}) -> (Tensor, Tensor)",
+    "convolution_backward": f"(Tensor grad, {_CONVOLUTION}, bool[] wanted) -> Tensor[]",
+    "adapting_kernel": f"({_KERNEL}) -> (Tensor, Tensor)",
+    "adapting_kernel_backward": f"(Tensor grad, {_KERNEL}, bool[] wanted) -> Tensor[]",
+}
+
+
+class Computing(Protocol):
+    """What computes the ops; tensors may have any strides, results are new and contiguous.
+
+    Gradients are those to the tensors that have one and are wanted, in the order of the op's arguments.
+    """
+
+    def convolution(self, *arguments: Any) -> tuple[Tensor, Tensor]:
+        """Output (N, O, H', W') and output mask (bool, N, 1, H', W'; without a mask empty)."""
+
+    def convolution_backward(self, *arguments: Any) -> list[Tensor]:
+        """Gradients to input, guide, centres, kernel, weight, bias, alpha and lambda."""
+
+    def adapting_kernel(self, *arguments: Any) -> tuple[Tensor, Tensor]:
+        """Kernel (N, 1 or G, k_h, k_w, H', W') and output mask, as of `convolution`."""
+
+    def adapting_kernel_backward(self, *arguments: Any) -> list[Tensor]:
+        """Gradients to guide, centres, alpha and lambda."""
+
+
+class CompiledOps:
+    """The ops of one backend, registered when this is made: once in a process for a namespace.
+
+    Attributes:
+        convolution: The op of that name, and likewise the others of _SCHEMAS.
+    """
+
+    convolution: Any
+    convolution_backward: Any
+    adapting_kernel: Any
+    adapting_kernel_backward: Any
+
+    def __init__(self, backend: str, namespace: str, dispatch_key: str, computing: Computing) -> None:
+        """Register the ops.
+
+        Args:
+            backend: The backend's name, for messages.
+            namespace: Of the ops, such as ``pacbench_cupy``.
+            dispatch_key: Device that they compute on, ``CPU`` or ``CUDA``.
+            computing: What computes them.
+        """
+        # The registration lasts as long as this object.
+        self._library: Any = torch.library.Library(namespace, "DEF")  # type: ignore[no-untyped-call]
+        for name, schema in _SCHEMAS.items():
+            self._library.define(name + schema)
+            self._library.impl(name, getattr(computing, name), dispatch_key)
+            setattr(self, name, getattr(getattr(torch.ops, namespace), name).default)
+        for name, fake in _FAKES.items():
+            torch.library.register_fake(f"{namespace}::{name}", fake, lib=self._library)
+        convolution = _recorded_convolution(self.convolution, self.convolution_backward)
+        kernel = _recorded_kernel(self.adapting_kernel, self.adapting_kernel_backward)
+        for op, recorded in (
+            (self.convolution, convolution),
+            (self.convolution_backward, _once(self.convolution_backward, backend)),
+            (self.adapting_kernel, kernel),
+            (self.adapting_kernel_backward, _once(self.adapting_kernel_backward, backend)),
+        ):
+            self._library.impl(op._schema.name.split("::")[1], _differentiable(op, recorded), "Autograd")
+
+
+# --- what the results look like, for tracing
+
+
+def _fake_convolution(input: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    mask, weight, window, shared_filters = rest[2], rest[4], WindowCode(*rest[8]), rest[10]
+    height, width = window.output_size(input.shape[2], input.shape[3])
+    output = input.new_empty((input.shape[0], out_channels(input, weight, window, shared_filters), height, width))
+    return output, _fake_mask(output, mask)
+
+
+def _fake_adapting_kernel(guide: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    mask, window, adapting = rest[1], WindowCode(*rest[4]), AdaptingCode(*rest[5])
+    channels = guide.shape[1] if adapting.channel_wise else 1
+    size = window.kernel_output_size(guide.shape[2], guide.shape[3])
+    output = guide.new_empty((guide.shape[0], channels, window.kernel_height, window.kernel_width, *size))
+    return output, _fake_mask(output, mask)
+
+
+def _fake_mask(output: Tensor, mask: Tensor | None) -> Tensor:
+    shape = (0,) if mask is None else (output.shape[0], 1, *output.shape[-2:])
+    return output.new_empty(shape, dtype=torch.bool)
+
+
+def _fake_gradients(tensors: Sequence[Tensor], wanted: Sequence[bool]) -> list[Tensor]:
+    return [tensor.new_empty(tensor.shape) for tensor, want in zip(tensors, wanted, strict=True) if want]
+
+
+def _fake_convolution_backward(_: Tensor, *rest: Any) -> list[Tensor]:
+    return _fake_gradients(_without_mask(rest[:9], 3), rest[12])
+
+
+def _fake_adapting_kernel_backward(_: Tensor, *rest: Any) -> list[Tensor]:
+    return _fake_gradients(_without_mask(rest[:5], 2), rest[7])
+
+
+_FAKES = {
+    "convolution": _fake_convolution,
+    "convolution_backward": _fake_convolution_backward,
+    "adapting_kernel": _fake_adapting_kernel,
+    "adapting_kernel_backward": _fake_adapting_kernel_backward,
+}
+
+
+def _without_mask(values: Sequence[Any], index: int) -> list[Any]:
+    return [*values[:index], *values[index + 1 :]]
+
+
+# --- derivatives
+
+
+def _recorded_convolution(op: Callable[..., Any], backward_op: Callable[..., Any]) -> Callable[..., Any]:
+    class Convolution(Function):
+        @staticmethod
+        def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor]:
+            ctx.save_for_backward(*arguments[:9])
+            ctx.rest = arguments[9:]
+            ctx.set_materialize_grads(False)
+            output, output_mask = _below_autograd(op, arguments)
+            ctx.mark_non_differentiable(output_mask)
+            return output, output_mask
+
+        @staticmethod
+        def backward(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+            if grad is None:
+                return (None,) * 12
+            wanted = _without_mask(ctx.needs_input_grad[:9], 3)
+            found = iter(backward_op(grad, *ctx.saved_tensors, *ctx.rest, wanted))
+            gradients = [next(found) if want else None for want in wanted]
+            return *gradients[:3], None, *gradients[3:], None, None, None
+
+    applied: Callable[..., Any] = Convolution.apply
+    return applied
+
+
+def _recorded_kernel(op: Callable[..., Any], backward_op: Callable[..., Any]) -> Callable[..., Any]:
+    class AdaptingKernel(Function):
+        @staticmethod
+        def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor]:
+            ctx.save_for_backward(*arguments[:5])
+            ctx.rest = arguments[5:]
+            ctx.set_materialize_grads(False)
+            output, output_mask = _below_autograd(op, arguments)
+            ctx.mark_non_differentiable(output_mask)
+            return output, output_mask
+
+        @staticmethod
+        def backward(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+            if grad is None:
+                return (None,) * 7
+            wanted = _without_mask(ctx.needs_input_grad[:5], 2)
+            found = iter(backward_op(grad, *ctx.saved_tensors, *ctx.rest, wanted))
+            gradients = [next(found) if want else None for want in wanted]
+            return *gradients[:2], None, *gradients[2:], None, None
+
+    applied: Callable[..., Any] = AdaptingKernel.apply
+    return applied
+
+
+def _once(op: Callable[..., Any], backend: str) -> Callable[..., Any]:
+    """A derivative that has none itself, and says so when it is asked for."""
+
+    class Once(Function):
+        @staticmethod
+        def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, ...]:  # noqa: ARG004 - torch's signature
+            return tuple(_below_autograd(op, arguments))
+
+        @staticmethod
+        def backward(ctx: Any, *grads: Tensor) -> None:  # noqa: ARG004 - torch's signature
+            raise NotSupportedError(
+                f"backend {backend}: got a second derivative, expected first derivatives only; "
+                "backend unfold computes it"
+            )
+
+    return lambda *arguments: list(Once.apply(*arguments))  # type: ignore[no-untyped-call]
+
+
+def _below_autograd(op: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+    with torch._C._AutoDispatchBelowAutograd():
+        return op(*arguments)
+
+
+def _differentiable(op: Callable[..., Any], recorded: Callable[..., Any]) -> Callable[..., Any]:
+    """The op where autograd looks on: `recorded` where an argument asks for a gradient."""
+
+    def at_autograd(*arguments: Any) -> Any:
+        asked = any(isinstance(argument, Tensor) and argument.requires_grad for argument in arguments)
+        if asked and torch.is_grad_enabled():
+            return recorded(*arguments)
+        return _below_autograd(op, arguments)
+
+    return at_autograd
