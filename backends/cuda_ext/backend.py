@@ -54,6 +54,9 @@ class CudaExtLauncher:
         self.library.launch(kernel, blocks, block, shared, described, device)
 
 
+_OPS = CompiledOps("cuda_ext", "pacbench_cuda_ext", ("CUDA",), Computing(CudaExtLauncher()))
+
+
 class CudaExtBackend(CompiledBackend):
     """CUDA C++ kernels on torch's current stream and device.
 
@@ -67,7 +70,11 @@ class CudaExtBackend(CompiledBackend):
     capabilities: ClassVar[Capabilities] = Capabilities(
         devices=("cuda",), dtypes=("float64", "float32", "float16", "bfloat16"), derivative_order=1
     )
-    ops: ClassVar[CompiledOps] = CompiledOps("cuda_ext", "pacbench_cuda_ext", "CUDA", Computing(CudaExtLauncher()))
+
+    @property
+    def ops(self) -> CompiledOps:
+        """Of namespace `pacbench_cuda_ext`."""
+        return _OPS
 
     def unavailable_reasons(self) -> list[Reason]:
         """Torch, driver or GPU that is missing, and a CUDA toolkit where there is no library yet."""

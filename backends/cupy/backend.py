@@ -16,6 +16,9 @@ from ..cuda.computing import Computing
 from .modules import Modules
 
 
+_OPS = CompiledOps("cupy", "pacbench_cupy", ("CUDA",), Computing(Modules(machine.current_stream)))
+
+
 class CupyBackend(CompiledBackend):
     """CUDA C++ kernels through `cupy.RawModule`, on torch's current stream, on torch's memory, without copies.
 
@@ -29,9 +32,11 @@ class CupyBackend(CompiledBackend):
     capabilities: ClassVar[Capabilities] = Capabilities(
         devices=("cuda",), dtypes=("float64", "float32", "float16", "bfloat16"), derivative_order=1
     )
-    ops: ClassVar[CompiledOps] = CompiledOps(
-        "cupy", "pacbench_cupy", "CUDA", Computing(Modules(machine.current_stream))
-    )
+
+    @property
+    def ops(self) -> CompiledOps:
+        """Of namespace `pacbench_cupy`."""
+        return _OPS
 
     def unavailable_reasons(self) -> list[Reason]:
         """Torch, driver or GPU that is missing, and CuPy where it is not installed."""
@@ -40,4 +45,3 @@ class CupyBackend(CompiledBackend):
             extra = "cupy-cuda12x" if (torch.version.cuda or "").startswith("12.") else "cupy-cuda13x"
             reasons.append(Reason("the package cupy is not installed", f"pip install 'pacbench[{extra}]'"))
         return reasons
-

@@ -16,28 +16,54 @@ from .encoding import AdaptingCode, WindowCode, wide
 from .ops import CompiledOps
 
 
-class CompiledBackend(Backend):
-    """A backend whose operators are the two ops `convolution` and `adapting_kernel`, with their derivatives.
+class _Guided(NamedTuple):
+    guide: Tensor | None
+    centres: Tensor | None
+    inv_alpha: Tensor | None
+    inv_lambda: Tensor | None
 
-    The mean-field update is softmax, convolution and sum. The guide is smoothed by torch, so that a smoothing filter is
-    learnt.
+
+class CompiledBackend(Backend):
+    """A backend whose operators are the ops `convolution` and `adapting_kernel`, with their derivatives.
+
+    The mean-field update is an op too where the backend computes it in one; with shared filters, and elsewhere, it is
+    softmax, convolution and sum. The guide is smoothed by torch, so that a smoothing filter is learnt.
     """
 
-    ops: CompiledOps
+    @property
+    def ops(self) -> CompiledOps:
+        """The ops; made once in a process."""
+        raise NotImplementedError(f"{self.name} has no ops")
+
+    def needs_centres(self, over_guide: Window, adapting: AdaptingKernel) -> bool:
+        """Whether f_i is handed to the ops as a tensor of its own: where it is not the guide itself.
+
+        Args:
+            over_guide: The window as it moves over the guide.
+            adapting: The adapting kernel.
+        """
+        del over_guide
+        return adapting.smooth_kernel is not None
+
+    def _fuses(self, shared_filters: bool) -> bool:
+        return self.ops.mean_field_update is not None and not shared_filters
 
     def registered_op(self, call: Call) -> tuple[Any, tuple[Any, ...], Mapping[str, Any]] | None:
-        """The op and its arguments; None for the mean-field update, which is made of several."""
+        """The op and its arguments; None for a mean-field update that is made of several."""
         if call.operator == "packernel2d":
-            return self.ops.adapting_kernel, _kernel_arguments(**call.keywords()), {}
+            return self.ops.adapting_kernel, self._kernel_arguments(**call.keywords()), {}
         if call.operator == "mean_field_update":
-            return None
-        return self.ops.convolution, _arguments(**call.keywords()), {}
+            if not self._fuses(call.shared_filters):
+                return None
+            tensors = tuple(call.tensors.values())
+            return self.ops.mean_field_update, (*tensors, WindowCode.write(call.window), call.message_weight), {}
+        return self.ops.convolution, self._arguments(**call.keywords()), {}
 
     def packernel2d(
         self, guide: Tensor, mask: Tensor | None, *, window: Window, adapting: AdaptingKernel
     ) -> tuple[Tensor, Tensor | None]:
         """See the contract."""
-        kernel, output_mask = self.ops.adapting_kernel(*_kernel_arguments(guide, mask, window, adapting))
+        kernel, output_mask = self.ops.adapting_kernel(*self._kernel_arguments(guide, mask, window, adapting))
         return kernel.to(guide.dtype), None if mask is None else output_mask
 
     def pacconv2d(
@@ -122,6 +148,10 @@ class CompiledBackend(Backend):
         message_weight: float,
     ) -> Tensor:
         """See the contract; probabilities and message of 16-bit beliefs are not rounded on the way."""
+        if self._fuses(shared_filters):
+            window_code = WindowCode.write(window)
+            output: Tensor = self.ops.mean_field_update(base, beliefs, kernel, weight, window_code, message_weight)
+            return output
         composed = super().mean_field_update(
             wide(base),
             wide(beliefs),
@@ -136,61 +166,54 @@ class CompiledBackend(Backend):
     def _computed(
         self, input: Tensor, window: Window, shared_filters: bool = False, *, mask: Tensor | None = None, **rest: Any
     ) -> tuple[Tensor, Tensor | None]:
-        arguments = _arguments(input=input, window=window, shared_filters=shared_filters, mask=mask, **rest)
+        arguments = self._arguments(input=input, window=window, shared_filters=shared_filters, mask=mask, **rest)
         output, output_mask = self.ops.convolution(*arguments)
         return output, None if mask is None else output_mask
 
+    def _arguments(
+        self,
+        input: Tensor,
+        window: Window,
+        shared_filters: bool = False,
+        guide: Tensor | None = None,
+        mask: Tensor | None = None,
+        adapting: AdaptingKernel | None = None,
+        kernel: Tensor | None = None,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+    ) -> tuple[Any, ...]:
+        """Arguments of the op `convolution`; without a weight it is a pooling."""
+        guided = _Guided(None, None, None, None)
+        if adapting is not None and guide is not None:
+            guided = self._guided(guide, window, adapting)
+        coded = WindowCode.write(window), AdaptingCode.write(adapting)
+        return (
+            input,
+            guided.guide,
+            guided.centres,
+            mask,
+            kernel,
+            weight,
+            bias,
+            guided.inv_alpha,
+            guided.inv_lambda,
+            *coded,
+            shared_filters,
+        )
 
-def _arguments(
-    input: Tensor,
-    window: Window,
-    shared_filters: bool = False,
-    guide: Tensor | None = None,
-    mask: Tensor | None = None,
-    adapting: AdaptingKernel | None = None,
-    kernel: Tensor | None = None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-) -> tuple[Any, ...]:
-    """Arguments of the op `convolution`; without a weight it is a pooling."""
-    guided = _Guided(None, None, None, None)
-    if adapting is not None and guide is not None:
-        guided = _guided(guide, window, adapting)
-    coded = WindowCode.write(window), AdaptingCode.write(adapting)
-    return (
-        input,
-        guided.guide,
-        guided.centres,
-        mask,
-        kernel,
-        weight,
-        bias,
-        guided.inv_alpha,
-        guided.inv_lambda,
-        *coded,
-        shared_filters,
-    )
+    def _kernel_arguments(
+        self, guide: Tensor, mask: Tensor | None, window: Window, adapting: AdaptingKernel
+    ) -> tuple[Any, ...]:
+        """Arguments of the op `adapting_kernel`."""
+        guided = self._guided(guide, window, adapting)
+        coded = WindowCode.write(window), AdaptingCode.write(adapting)
+        return guided.guide, guided.centres, mask, guided.inv_alpha, guided.inv_lambda, *coded
 
-
-def _kernel_arguments(guide: Tensor, mask: Tensor | None, window: Window, adapting: AdaptingKernel) -> tuple[Any, ...]:
-    """Arguments of the op `adapting_kernel`."""
-    guided = _guided(guide, window, adapting)
-    coded = WindowCode.write(window), AdaptingCode.write(adapting)
-    return guided.guide, guided.centres, mask, guided.inv_alpha, guided.inv_lambda, *coded
-
-
-class _Guided(NamedTuple):
-    guide: Tensor | None
-    centres: Tensor | None
-    inv_alpha: Tensor | None
-    inv_lambda: Tensor | None
-
-
-def _guided(guide: Tensor, window: Window, adapting: AdaptingKernel) -> _Guided:
-    """What the adapting kernel is made of; smoothing is by torch, so that a smoothing filter is learnt."""
-    smoothed = None
-    if adapting.smooth_kernel is not None:
+    def _guided(self, guide: Tensor, window: Window, adapting: AdaptingKernel) -> _Guided:
+        if not self.needs_centres(window.over_guide, adapting):
+            return _Guided(guide, None, adapting.inv_alpha, adapting.inv_lambda)
         # In float32, so that centres are not rounded, and the guide's two gradients are added before they are.
         guide = wide(guide)
-        smoothed = centres(guide, window.over_guide, adapting.smooth_kernel.to(guide.dtype))
-    return _Guided(guide, smoothed, adapting.inv_alpha, adapting.inv_lambda)
+        smooth_kernel = None if adapting.smooth_kernel is None else adapting.smooth_kernel.to(guide.dtype)
+        own = centres(guide, window.over_guide, smooth_kernel)
+        return _Guided(guide, own, adapting.inv_alpha, adapting.inv_lambda)

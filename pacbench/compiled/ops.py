@@ -28,12 +28,18 @@ _CONVOLUTION = (
 _KERNEL = (
     "Tensor guide, Tensor? centres, Tensor? mask, Tensor? inv_alpha, Tensor? inv_lambda, int[] window, int[] adapting"
 )
+_MEAN_FIELD = "Tensor beliefs, Tensor kernel, Tensor weight, int[] window, float message_weight"
 _SCHEMAS = {
     "convolution": f"({_CONVOLUTION}) -> (Tensor, Tensor)",
     "convolution_backward": f"(Tensor grad, {_CONVOLUTION}, bool[] wanted) -> Tensor[]",
     "adapting_kernel": f"({_KERNEL}) -> (Tensor, Tensor)",
     "adapting_kernel_backward": f"(Tensor grad, {_KERNEL}, bool[] wanted) -> Tensor[]",
 }
+_FUSED_SCHEMAS = {
+    "mean_field_update": f"(Tensor base, {_MEAN_FIELD}) -> Tensor",
+    "mean_field_update_backward": f"(Tensor grad, {_MEAN_FIELD}, bool[] wanted) -> Tensor[]",
+}
+"""Of the ops that a backend may leave out."""
 
 
 class Computing(Protocol):
@@ -55,44 +61,61 @@ class Computing(Protocol):
         """Gradients to guide, centres, alpha and lambda."""
 
 
+class FusedComputing(Computing, Protocol):
+    """Computes the mean-field update too, without shared filters."""
+
+    def mean_field_update(self, *arguments: Any) -> Tensor:
+        """base + message_weight times the convolution of the beliefs' softmax, (N, C, H, W)."""
+
+    def mean_field_update_backward(self, *arguments: Any) -> list[Tensor]:
+        """Gradients to beliefs, kernel and weight."""
+
+
 class CompiledOps:
     """The ops of one backend, registered when this is made: once in a process for a namespace.
 
     Attributes:
         convolution: The op of that name, and likewise the others of _SCHEMAS.
+        mean_field_update: The op of that name; None where a backend makes it of the others.
     """
 
     convolution: Any
     convolution_backward: Any
     adapting_kernel: Any
     adapting_kernel_backward: Any
+    mean_field_update: Any = None
+    mean_field_update_backward: Any = None
 
-    def __init__(self, backend: str, namespace: str, dispatch_key: str, computing: Computing) -> None:
+    def __init__(
+        self, backend: str, namespace: str, dispatch_keys: Sequence[str], computing: Computing | FusedComputing
+    ) -> None:
         """Register the ops.
 
         Args:
             backend: The backend's name, for messages.
             namespace: Of the ops, such as ``pacbench_cupy``.
-            dispatch_key: Device that they compute on, ``CPU`` or ``CUDA``.
-            computing: What computes them.
+            dispatch_keys: Devices that they compute on, of ``CPU`` and ``CUDA``.
+            computing: What computes them; an object or a module. The mean-field update is an op where it has one.
         """
         # The registration lasts as long as this object.
         self._library: Any = torch.library.Library(namespace, "DEF")  # type: ignore[no-untyped-call]
-        for name, schema in _SCHEMAS.items():
+        fused = hasattr(computing, "mean_field_update")
+        for name, schema in (_SCHEMAS | _FUSED_SCHEMAS if fused else _SCHEMAS).items():
             self._library.define(name + schema)
-            self._library.impl(name, getattr(computing, name), dispatch_key)
+            for key in dispatch_keys:
+                self._library.impl(name, getattr(computing, name), key)
+            torch.library.register_fake(f"{namespace}::{name}", _FAKES[name], lib=self._library)
             setattr(self, name, getattr(getattr(torch.ops, namespace), name).default)
-        for name, fake in _FAKES.items():
-            torch.library.register_fake(f"{namespace}::{name}", fake, lib=self._library)
-        convolution = _recorded_convolution(self.convolution, self.convolution_backward)
-        kernel = _recorded_kernel(self.adapting_kernel, self.adapting_kernel_backward)
-        for op, recorded in (
-            (self.convolution, convolution),
-            (self.convolution_backward, _once(self.convolution_backward, backend)),
-            (self.adapting_kernel, kernel),
-            (self.adapting_kernel_backward, _once(self.adapting_kernel_backward, backend)),
-        ):
-            self._library.impl(op._schema.name.split("::")[1], _differentiable(op, recorded), "Autograd")
+        self._differentiate(backend, self.convolution, self.convolution_backward, _recorded_convolution)
+        self._differentiate(backend, self.adapting_kernel, self.adapting_kernel_backward, _recorded_kernel)
+        if fused:
+            self._differentiate(
+                backend, self.mean_field_update, self.mean_field_update_backward, _recorded_mean_field_update
+            )
+
+    def _differentiate(self, backend: str, op: Any, backward_op: Any, recorded: Callable[..., Any]) -> None:
+        for each, at_autograd in ((op, recorded(op, backward_op)), (backward_op, _once(backward_op, backend))):
+            self._library.impl(each._schema.name.split("::")[1], _differentiable(each, at_autograd), "Autograd")
 
 
 # --- what the results look like, for tracing
@@ -113,6 +136,10 @@ def _fake_adapting_kernel(guide: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
     return output, _fake_mask(output, mask)
 
 
+def _fake_mean_field_update(base: Tensor, *_: Any) -> Tensor:
+    return base.new_empty(base.shape)
+
+
 def _fake_mask(output: Tensor, mask: Tensor | None) -> Tensor:
     shape = (0,) if mask is None else (output.shape[0], 1, *output.shape[-2:])
     return output.new_empty(shape, dtype=torch.bool)
@@ -130,11 +157,17 @@ def _fake_adapting_kernel_backward(_: Tensor, *rest: Any) -> list[Tensor]:
     return _fake_gradients(_without_mask(rest[:5], 2), rest[7])
 
 
+def _fake_mean_field_update_backward(_: Tensor, *rest: Any) -> list[Tensor]:
+    return _fake_gradients(rest[:3], rest[5])
+
+
 _FAKES = {
     "convolution": _fake_convolution,
     "convolution_backward": _fake_convolution_backward,
     "adapting_kernel": _fake_adapting_kernel,
     "adapting_kernel_backward": _fake_adapting_kernel_backward,
+    "mean_field_update": _fake_mean_field_update,
+    "mean_field_update_backward": _fake_mean_field_update_backward,
 }
 
 
@@ -190,6 +223,28 @@ def _recorded_kernel(op: Callable[..., Any], backward_op: Callable[..., Any]) ->
             return *gradients[:2], None, *gradients[2:], None, None
 
     applied: Callable[..., Any] = AdaptingKernel.apply
+    return applied
+
+
+def _recorded_mean_field_update(op: Callable[..., Any], backward_op: Callable[..., Any]) -> Callable[..., Any]:
+    class MeanFieldUpdate(Function):
+        @staticmethod
+        def forward(ctx: Any, *arguments: Any) -> Tensor:
+            _, *kept, ctx.window, ctx.message_weight = arguments
+            ctx.save_for_backward(*kept)
+            output: Tensor = _below_autograd(op, arguments)
+            return output
+
+        @staticmethod
+        def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+            of_base, *of_others = ctx.needs_input_grad[:4]
+            to_base = grad if of_base else None
+            if not any(of_others):
+                return to_base, *[None] * 5
+            found = iter(backward_op(grad, *ctx.saved_tensors, ctx.window, ctx.message_weight, of_others))
+            return to_base, *(next(found) if want else None for want in of_others), None, None
+
+    applied: Callable[..., Any] = MeanFieldUpdate.apply
     return applied
 
 

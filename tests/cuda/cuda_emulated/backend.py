@@ -30,6 +30,9 @@ class _Launcher:
         self.library.launch(kernel, blocks, block, shared, described, device)
 
 
+_OPS = CompiledOps("cuda_emulated", "pacbench_cuda_emulated", ("CPU",), Computing(_Launcher()))
+
+
 class CudaEmulatedBackend(CompiledBackend):
     """Every thread of a block a fiber; for tests."""
 
@@ -38,7 +41,11 @@ class CudaEmulatedBackend(CompiledBackend):
     capabilities: ClassVar[Capabilities] = Capabilities(
         devices=("cpu",), dtypes=("float64", "float32", "float16", "bfloat16")
     )
-    ops: ClassVar[CompiledOps] = CompiledOps("cuda_emulated", "pacbench_cuda_emulated", "CPU", Computing(_Launcher()))
+
+    @property
+    def ops(self) -> CompiledOps:
+        """Of namespace `pacbench_cuda_emulated`."""
+        return _OPS
 
     def unavailable_reasons(self) -> list[Reason]:
         """A C++ compiler that is missing or fails."""
@@ -47,5 +54,3 @@ class CudaEmulatedBackend(CompiledBackend):
         except BuildError as error:
             return [Reason(str(error), "install a C++ compiler, such as the package g++")]
         return []
-
-
