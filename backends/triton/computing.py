@@ -221,8 +221,10 @@ class Convolution:
         if self.summed:
             self._sum(self.input, output, walk, forward=True, bias=self.bias)
             return output
-        arguments = {"base": base, "bias": self.bias, "message_weight": float(message_weight)}
-        self._contract(self.input, self._packed(forward=True), output, walk, forward=True, **arguments)
+        # A number would reach the kernel in float32; in the filter it has the filter's precision.
+        packed = self._packed(forward=True)
+        packed = packed if message_weight == 1.0 else packed * message_weight
+        self._contract(self.input, packed, output, walk, forward=True, base=base, bias=self.bias)
         return output
 
     def grad_input(self, grad: Tensor) -> Tensor:
@@ -233,7 +235,7 @@ class Convolution:
             self._sum(grad, output, walk, forward=False, bias=None)
             return output
         packed = self._packed(forward=False)
-        self._contract(grad, packed, output, walk, forward=False, base=None, bias=None, message_weight=1.0)
+        self._contract(grad, packed, output, walk, forward=False, base=None, bias=None)
         return output
 
     def grad_kernel(self, grad: Tensor, dtype: torch.dtype) -> Tensor:
@@ -247,7 +249,7 @@ class Convolution:
             self._sum_gradient(grad, output, None, None)
             return output
         walk, (near, far) = self._near_and_far(grad)
-        Launch("kernel_gradient", output, self.accumulator, wide=(near, far)).over(
+        Launch("kernel_gradient", near, self.accumulator, wide=(output, far)).over(
             near.shape[2:], near.shape[0], inner=near.shape[1], outer=far.shape[1]
         ).run(
             near=near, far=far, weight=self._packed(forward=transposed), output=output, ROWS=tuple(walk.rows),
@@ -310,7 +312,7 @@ class Convolution:
         self, source: Tensor, packed: Tensor, output: Tensor, walk: walks.Walk, *, forward: bool, **rest: Any
     ) -> None:
         arguments = self.adapting.along(walk, forward=forward)
-        Launch("gather_contraction", output, self.accumulator, wide=(source,)).over(
+        Launch("gather_contraction", source, self.accumulator, wide=(output,)).over(
             output.shape[2:], output.shape[0], phases=walk.phases, inner=source.shape[1], outer=output.shape[1],
             guide_channels=arguments["guide_channels"],
         ).run(

@@ -47,6 +47,7 @@ TENSOR_CORE_TILES: tuple[Tile, ...] = (
 """For 16-bit floats and tf32: 64 pixels are the rows of one warp group's product."""
 
 PLAIN_TILES: tuple[Tile, ...] = (
+    Tile(4, 16, 16, 32, 16, stages=3),
     Tile(4, 16, 16, 32, 16),
     Tile(4, 16, 32, 32, 16),
     Tile(8, 16, 16, 32, 16, warps=8),

@@ -174,6 +174,8 @@ class Launch:
             return candidates("narrow", 4, inner, outer, guide_channels, target)[0]
         how = precision(self.like.dtype) if self.like.element_size() >= 4 else "narrow"
         tiles = candidates(how, self.like.element_size(), inner, outer, guide_channels, target)
+        if self.kernel == "weight_gradient" and how == "ieee":
+            tiles.sort(key=lambda tile: tile.stages)  # three stages spill here on sm_90, and two in the contraction
         device = target or _device_name(self.like.device)
         return chosen(Key(device, self.kernel, how, inner, outer, guide_channels), tiles)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -93,9 +93,10 @@ def _forcing(tiles: Mapping[Key, Tile]) -> Iterator[None]:
 
 
 def _device_time(call: Callable[[], object]) -> float:
-    times = []
+    event: Any = torch.cuda.Event
+    times: list[float] = []
     for _ in range(ROUNDS):
-        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        begin, end = event(enable_timing=True), event(enable_timing=True)
         begin.record()
         call()
         end.record()

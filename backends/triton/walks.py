@@ -49,7 +49,7 @@ class Walk(NamedTuple):
 
 def forward(window: Window) -> Walk:
     """Targets are the operator's output, sources its input; the centre is fixed, the tap moves."""
-    axes = []
+    axes: list[AxisWalk] = []
     for axis in (0, 1):
         k, s, p, d, reach = _axis(window, axis)
         if window.transposed:
@@ -57,12 +57,12 @@ def forward(window: Window) -> Walk:
             axes.append(_walk(k, 1, s, d, p - reach, (1, 0), moving))
         else:
             axes.append(_walk(k, s, 1, d, -p, (1, 0), (s, d, -p)))
-    return Walk(*axes, fixed_is_target=True, moving_is_source=not window.transposed)
+    return Walk(axes[0], axes[1], fixed_is_target=True, moving_is_source=not window.transposed)
 
 
 def backward(window: Window) -> Walk:
     """Targets are the operator's input, sources its output; the tap is fixed, the centre moves."""
-    axes = []
+    axes: list[AxisWalk] = []
     for axis in (0, 1):
         k, s, p, d, reach = _axis(window, axis)
         if window.transposed:
@@ -70,7 +70,7 @@ def backward(window: Window) -> Walk:
             axes.append(_walk(k, s, 1, -d, reach - p, fixed, (s, -d, reach - p)))
         else:
             axes.append(_walk(k, 1, s, -d, p, (1, 0), (1, -d, p)))
-    return Walk(*axes, fixed_is_target=not window.transposed, moving_is_source=True)
+    return Walk(axes[0], axes[1], fixed_is_target=not window.transposed, moving_is_source=True)
 
 
 def near(window: Window) -> Walk:

@@ -34,13 +34,13 @@ def gather_contraction(
     source_channels, target_channels, guide_channels,
     source_height, source_width, target_height, target_width,
     fixed_height, fixed_width, moving_height, moving_width,
-    channel_blocks, tiles, tile_columns, message_weight,
+    channel_blocks, tiles, tile_columns,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, FORM: tl.constexpr, ASYMMETRIC: tl.constexpr,
     FORWARD: tl.constexpr, FIXED_IS_TARGET: tl.constexpr, MOVING_IS_SOURCE: tl.constexpr,
     BH: tl.constexpr, BW: tl.constexpr, BC: tl.constexpr, BO: tl.constexpr, BG: tl.constexpr, HOIST: tl.constexpr,
     ACC: tl.constexpr, PRECISION: tl.constexpr, IDX: tl.constexpr,
 ):  # fmt: skip
-    """output[n, o, p] = base + message_weight · (bias_o + scale · Σ_t Σ_c K(p, t) source[n, c, p + t] weight[t, c, o]).
+    """output[n, o, p] = base[n, o, p] + bias_o + scale · Σ_t Σ_c K(p, t) source[n, c, p + t] weight[t, c, o].
 
     weight is (taps, source_channels, target_channels). K is `given` (N, taps, pixels of the operator's output), or
     computed of the features. `scale` (N, pixels of the operator's output) and `mask` (N, pixels of its input) multiply
@@ -153,5 +153,5 @@ def gather_contraction(
     at = n * target_channels * target_plane + o[None, :] * target_plane + target_at[:, None]
     stored = target_inside[:, None] & (o < target_channels)[None, :]
     if base is not None:
-        sums = tl.load(base + at, mask=stored, other=0.0).to(ACC) + sums * message_weight
+        sums += tl.load(base + at, mask=stored, other=0.0).to(ACC)
     tl.store(output + at, sums.to(output.dtype.element_ty), mask=stored)

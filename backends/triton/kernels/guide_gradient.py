@@ -102,7 +102,9 @@ def centre_gradient(
                 if FORM == INVERSE:
                     weight = tl.where(here, weight, 0.0)
                     to_alpha += weight.to(tl.float64)
-                    to_exponent += (weight * (value - alpha_value) * 0.5 * tl.log(distance + EPSILON)).to(tl.float64)
+                    logarithm = tl.log((distance + EPSILON).to(tl.float64))
+                    power = tl.exp(logarithm * (exponent_value.to(tl.float64) * 0.5))
+                    to_exponent += weight.to(tl.float64) * power * 0.5 * logarithm
         if NORMALIZE and step == 0:
             # K sums to 1 but for rounding; what is subtracted from every tap must be a mean for just these K.
             share = share / tl.where(total == 0, 1.0, total)
