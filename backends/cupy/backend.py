@@ -40,4 +40,3 @@ class CupyBackend(CompiledBackend):
             extra = "cupy-cuda12x" if (torch.version.cuda or "").startswith("12.") else "cupy-cuda13x"
             reasons.append(Reason("the package cupy is not installed", f"pip install 'pacbench[{extra}]'"))
         return reasons
-

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from functools import cached_property
 from typing import ClassVar
 
@@ -47,5 +46,3 @@ class CudaEmulatedBackend(CompiledBackend):
         except BuildError as error:
             return [Reason(str(error), "install a C++ compiler, such as the package g++")]
         return []
-
-
