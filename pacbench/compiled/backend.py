@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor
 
@@ -23,7 +23,7 @@ class CompiledBackend(Backend):
     learnt.
     """
 
-    ops: CompiledOps
+    ops: ClassVar[CompiledOps]
 
     def registered_op(self, call: Call) -> tuple[Any, tuple[Any, ...], Mapping[str, Any]] | None:
         """The op and its arguments; None for the mean-field update, which is made of several."""

@@ -77,13 +77,14 @@ class CompiledOps:
             computing: What computes them.
         """
         # The registration lasts as long as this object.
-        self._library: Any = torch.library.Library(namespace, "DEF")  # type: ignore[no-untyped-call]
+        library: Any = torch.library.Library(namespace, "DEF")  # type: ignore[no-untyped-call]
+        self._library = library
         for name, schema in _SCHEMAS.items():
-            self._library.define(name + schema)
-            self._library.impl(name, getattr(computing, name), dispatch_key)
+            library.define(name + schema)
+            library.impl(name, getattr(computing, name), dispatch_key)
             setattr(self, name, getattr(getattr(torch.ops, namespace), name).default)
         for name, fake in _FAKES.items():
-            torch.library.register_fake(f"{namespace}::{name}", fake, lib=self._library)
+            torch.library.register_fake(f"{namespace}::{name}", fake, lib=library)
         convolution = _recorded_convolution(self.convolution, self.convolution_backward)
         kernel = _recorded_kernel(self.adapting_kernel, self.adapting_kernel_backward)
         for op, recorded in (
@@ -92,7 +93,7 @@ class CompiledOps:
             (self.adapting_kernel, kernel),
             (self.adapting_kernel_backward, _once(self.adapting_kernel_backward, backend)),
         ):
-            self._library.impl(op._schema.name.split("::")[1], _differentiable(op, recorded), "Autograd")
+            library.impl(op._schema.name.split("::")[1], _differentiable(op, recorded), "Autograd")
 
 
 # --- what the results look like, for tracing

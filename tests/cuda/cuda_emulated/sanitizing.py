@@ -96,7 +96,7 @@ FAULTS = {
     "integer_overflow": Fault(
         "sums.cuh",
         "const int pixels = c.batch * c.out_height * c.out_width;",
-        "const int pixels = c.batch * c.out_height * c.out_width + 0 * (c.out_width << 24) * c.out_height;",
+        "const int pixels = c.batch * c.out_height * c.out_width + (c.out_width * 100000000 == 7);",
         "memory",
         "signed integer overflow",
         "tiled",
