@@ -6,6 +6,7 @@ The order and meaning of the fields stand in `kernels/call.cuh`; the size of bot
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 
 import numpy as np
 from torch import Tensor
@@ -92,7 +93,7 @@ CALL_DTYPE = np.dtype([*((name, np.uintp) for name in POINTERS), *((name, np.int
 """The same struct for numpy: CuPy passes a scalar of it by value."""
 
 
-def write(tensors: dict[str, Tensor | None], sizes: dict[str, int]) -> CallStruct:
+def write(tensors: Mapping[str, Tensor | None], sizes: Mapping[str, int]) -> CallStruct:
     """The struct of a call.
 
     Raises:

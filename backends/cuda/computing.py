@@ -1,8 +1,8 @@
 """The operators and their derivatives as launches of the kernels, on torch tensors.
 
 Arguments are those of the ops in `pacbench.compiled.ops`. Input, weight, bias and output are stored in their own dtype;
-guide, centres, mask, alpha and lambda are given to the kernels in the dtype that is computed in (float64, else float32);
-a kernel that is given, and its gradient, are stored in either.
+guide, centres, mask, alpha and lambda are given to the kernels in the dtype that is computed in (float64, else
+float32); a kernel that is given, and its gradient, are stored in either.
 """
 
 from __future__ import annotations
@@ -268,7 +268,7 @@ def _sizes(
 
 
 def _with_norms(launches: Launches) -> tuple[Launches, Tensor]:
-    """The launches with what a masked or normalised kernel is divided by, and the output mask (without a mask empty)."""
+    """The launches with what a masked or normalised K is divided by, and the output mask (empty without a mask)."""
     sizes, guide, mask = launches.sizes, launches.tensors["guide"], launches.tensors["mask"]
     if guide is None or (mask is None and not sizes["normalize"]):
         leading = launches.tensors["guide"] if guide is not None else launches.given("input")
@@ -285,9 +285,7 @@ def _with_norms(launches: Launches) -> tuple[Launches, Tensor]:
 def _asked(names: Sequence[str], tensors: Sequence[Tensor | None], wanted: Sequence[bool]) -> Mapping[str, Tensor]:
     """The tensors whose gradients are wanted, by name."""
     return {
-        name: tensor
-        for name, tensor, want in zip(names, tensors, wanted, strict=True)
-        if want and tensor is not None
+        name: tensor for name, tensor, want in zip(names, tensors, wanted, strict=True) if want and tensor is not None
     }
 
 

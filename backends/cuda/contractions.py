@@ -118,7 +118,12 @@ def _shared_of_tiles(launches: Launches, channels: int) -> int:
     sizes = launches.sizes
     size = sizes["kernel_height"]
     strides = {sizes["stride_height"], sizes["stride_width"]}
-    if strides != {1} or size != sizes["kernel_width"] or size not in TILED_SIZES or launches.tensors["centres"] is not None:
+    if (
+        strides != {1}
+        or size != sizes["kernel_width"]
+        or size not in TILED_SIZES
+        or launches.tensors["centres"] is not None
+    ):
         return MOST_SHARED_UNASKED + 1
     width = TILE[0] + (size - 1) * sizes["dilation_width"]
     height = TILE[1] * _pixels_of_thread(size) + (size - 1) * sizes["dilation_height"]

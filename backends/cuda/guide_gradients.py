@@ -68,7 +68,9 @@ class GuideGradients:
         self.bands = bands(launches, MOST_BYTES_OF_A_BAND)
         largest = max((band.images * band.rows for band in self.bands), default=0)
         self.buffer = guide.new_empty((largest * _values_of_a_row(launches),))
-        self._made = {name: launches.given(name).new_empty(launches.given(name).shape) for name in MADE_OF if name in asked}
+        self._made = {
+            name: launches.given(name).new_empty(launches.given(name).shape) for name in MADE_OF if name in asked
+        }
         blocks = sum(self._blocks(band) for band in self.bands)
         self._partials = guide.new_empty((blocks, 2)) if {"inv_alpha", "inv_lambda"} & self._made.keys() else None
         self._blocks_done = 0
@@ -88,9 +90,7 @@ class GuideGradients:
         """
         sizes = self._launches.sizes
         launches = self._launches.but({"gradient": gradient, "partials": self._partials}, **band._asdict())
-        chain = launches.but(
-            narrow_kernel=int(narrow), whole_gradient=int(whole), partial_offset=2 * self._blocks_done
-        )
+        chain = launches.but(narrow_kernel=int(narrow), whole_gradient=int(whole), partial_offset=2 * self._blocks_done)
         chain.run("distance_gradient", self._blocks(band), self.buffer)
         self._blocks_done += self._blocks(band)
         of_distance = launches.but({"gradient": self.buffer}, accumulate=int(band.first_row > 0))

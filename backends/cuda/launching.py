@@ -74,7 +74,9 @@ class Launches:
         """The same with some tensors and sizes replaced or added."""
         return Launches(self.launcher, self.stored, {**self.tensors, **(tensors or {})}, {**self.sizes, **sizes})
 
-    def run(self, kernel: str, blocks: int, target: Tensor, *channels: int, of_wide: bool = False, shared: int = 0) -> None:
+    def run(
+        self, kernel: str, blocks: int, target: Tensor, *channels: int, of_wide: bool = False, shared: int = 0
+    ) -> None:
         """Launch a kernel that writes `target`; nothing where there is no work.
 
         Args:
@@ -105,7 +107,7 @@ def tiles(size: tuple[int, int], step: tuple[int, int] = (1, 1)) -> int:
 
 
 def ceil_div(a: int, b: int) -> int:
-    """a / b, rounded up."""
+    """A / b, rounded up."""
     return -(-a // b)
 
 

@@ -22,11 +22,15 @@ def missing() -> list[Reason]:
         )
     if not _has_driver():
         reasons.append(
-            Reason(f"there is no NVIDIA driver ({DRIVER})", "install the driver of an NVIDIA GPU, or use another machine")
+            Reason(
+                f"there is no NVIDIA driver ({DRIVER})", "install the driver of an NVIDIA GPU, or use another machine"
+            )
         )
     elif not reasons:
         reasons.append(
-            Reason("torch finds no NVIDIA GPU", "look at nvidia-smi and CUDA_VISIBLE_DEVICES; the driver may be too old")
+            Reason(
+                "torch finds no NVIDIA GPU", "look at nvidia-smi and CUDA_VISIBLE_DEVICES; the driver may be too old"
+            )
         )
     return reasons
 

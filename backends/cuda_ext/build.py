@@ -1,4 +1,4 @@
-"""Compile the kernels by nvcc into `libpacbench_cuda.so`: for the wheel if asked, by hand, or on first use.
+"""Compile the kernels by nvcc into `libpacbench_cuda.so`: on first use, or by hand.
 
 The library has a plain C interface and the CUDA runtime inside, so that one build serves every Python, torch and
 runtime; it needs the driver only when a kernel is launched.
@@ -162,8 +162,12 @@ def main() -> int:
     """The command line; see the module."""
     parser = argparse.ArgumentParser(prog="python -m pacbench.backends.cuda_ext.build", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--output", type=Path, default=cache_folder(None), help="folder for the library (default: %(default)s)")
-    parser.add_argument("--architectures", nargs="+", help="such as 90; all that nvcc knows of " + " ".join(ARCHITECTURES))
+    parser.add_argument(
+        "--output", type=Path, default=cache_folder(None), help="folder for the library (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--architectures", nargs="+", help="such as 90; all that nvcc knows of " + " ".join(ARCHITECTURES)
+    )
     options = parser.parse_args()
     try:
         library = build(options.output, architectures=options.architectures)

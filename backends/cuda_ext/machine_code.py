@@ -13,7 +13,6 @@ from pathlib import Path
 from pacbench.errors import UnavailableError
 from pacbench.resources import ResourceRecord, occupancy
 
-from ..cuda import instances
 from ..cuda.launching import THREADS
 from . import build
 
@@ -55,13 +54,19 @@ def records(targets: Sequence[str] | None = None) -> tuple[str, list[ResourceRec
     """
     chosen = [target for target in TARGETS if targets is None or target in targets]
     if not chosen:
-        raise UnavailableError(f"backend cuda_ext: got targets {', '.join(targets or ())}, expected some of {', '.join(TARGETS)}")
+        raise UnavailableError(
+            f"backend cuda_ext: got targets {', '.join(targets or ())}, expected some of {', '.join(TARGETS)}"
+        )
     with tempfile.TemporaryDirectory() as folder:
         said: list[str] = []
         try:
             architectures = [target.removeprefix("sm_") for target in chosen]
             library = build.build(
-                Path(folder), architectures=architectures, ptx=False, flags=(*build.STRICT, "-Xptxas=-v"), told=said.append
+                Path(folder),
+                architectures=architectures,
+                ptx=False,
+                flags=(*build.STRICT, "-Xptxas=-v"),
+                told=said.append,
             )
         except build.BuildError as error:
             raise UnavailableError(f"backend cuda_ext: {error}") from error
@@ -88,7 +93,9 @@ def find_cuobjdump() -> str:
     for found in [*sorted(packages.glob("**/bin/cuobjdump")), beside]:
         if found.is_file():
             return str(found)
-    raise UnavailableError("backend cuda_ext: cuobjdump is missing: pip install nvidia-cuda-cuobjdump nvidia-cuda-nvdisasm")
+    raise UnavailableError(
+        "backend cuda_ext: cuobjdump is missing: pip install nvidia-cuda-cuobjdump nvidia-cuda-nvdisasm"
+    )
 
 
 def of_library(library: Path, ptxas_said: str) -> Iterator[ResourceRecord]:

@@ -44,7 +44,7 @@ class Modules:
             if shared > MOST_SHARED_UNASKED:
                 function.max_dynamic_shared_size_bytes = shared
             # An array of one struct is passed by value.
-            argument = np.frombuffer(described, dtype=call.CALL_DTYPE)
+            argument = np.frombuffer(bytes(described), dtype=call.CALL_DTYPE)
             function((blocks, 1, 1), (*block, 1), (argument,), shared_mem=shared)
 
     def _function(self, cupy: Any, kernel: str, device: int) -> Any:

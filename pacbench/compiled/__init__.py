@@ -1,1 +1,1 @@
-"""What compiled backends share: their `torch.library` ops, the coding of windows and kernels, and the way from call to op."""
+"""What compiled backends share: `torch.library` ops, codes of windows and kernels, the way from a call to its op."""

@@ -98,13 +98,14 @@ class CompiledOps:
             computing: What computes them; an object or a module. The mean-field update is an op where it has one.
         """
         # The registration lasts as long as this object.
-        self._library: Any = torch.library.Library(namespace, "DEF")  # type: ignore[no-untyped-call]
+        library: Any = torch.library.Library(namespace, "DEF")  # type: ignore[no-untyped-call]
+        self._library = library
         fused = hasattr(computing, "mean_field_update")
         for name, schema in (_SCHEMAS | _FUSED_SCHEMAS if fused else _SCHEMAS).items():
-            self._library.define(name + schema)
+            library.define(name + schema)
             for key in dispatch_keys:
-                self._library.impl(name, getattr(computing, name), key)
-            torch.library.register_fake(f"{namespace}::{name}", _FAKES[name], lib=self._library)
+                library.impl(name, getattr(computing, name), key)
+            torch.library.register_fake(f"{namespace}::{name}", _FAKES[name], lib=library)
             setattr(self, name, getattr(getattr(torch.ops, namespace), name).default)
         self._differentiate(backend, self.convolution, self.convolution_backward, _recorded_convolution)
         self._differentiate(backend, self.adapting_kernel, self.adapting_kernel_backward, _recorded_kernel)

@@ -31,9 +31,7 @@ class CupyOnStandIn(CompiledBackend):
     name = "cupy_on_stand_in"
     summary = "the backend cupy with a stand-in for CuPy, on a CPU"
     capabilities = Capabilities(devices=("cpu",), dtypes=("float64", "float32", "float16", "bfloat16"))
-    ops = CompiledOps(
-        "cupy_on_stand_in", "pacbench_cupy_on_stand_in", "CPU", Computing(Modules(lambda device: STREAM))
-    )
+    ops = CompiledOps("cupy_on_stand_in", "pacbench_cupy_on_stand_in", "CPU", Computing(Modules(lambda device: STREAM)))
 
 
 @pytest.fixture(autouse=True)

@@ -15,10 +15,18 @@ def _skip_without(check: str) -> None:
         pytest.skip(f"the C++ compiler has no {sanitizing.SANITIZERS[check].runtime}")
 
 
-@pytest.mark.parametrize("check", sanitizing.SANITIZERS)
-def test_clean(check: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("check", "calls"),
+    [
+        pytest.param("none", (), id="none"),
+        pytest.param("memory", (), id="memory"),
+        pytest.param("races", ("tiled", "tiled, kernel given"), id="races"),
+        pytest.param("races", (), id="races-all", marks=pytest.mark.deep),
+    ],
+)
+def test_clean(check: str, calls: tuple[str, ...], tmp_path: Path) -> None:
     _skip_without(check)
-    done = sanitizing.exercise(sanitizing.build(tmp_path, check), check)
+    done = sanitizing.exercise(sanitizing.build(tmp_path, check), check, *calls)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
 
 

@@ -66,7 +66,11 @@ def _calls() -> dict[str, tuple[Callable[..., Any], dict[str, Tensor], dict[str,
             },
             {"kernel_size": 3, "padding": 1, "channel_wise": True, "kernel_type": "inv_0.3_0.8"},
         ),
-        "kernel": (functional.packernel2d, {"guide": guide}, {"kernel_size": 3, "padding": 1, "normalize_kernel": True}),
+        "kernel": (
+            functional.packernel2d,
+            {"guide": guide},
+            {"kernel_size": 3, "padding": 1, "normalize_kernel": True},
+        ),
     }
 
 

@@ -1,7 +1,7 @@
 """A stand-in for CuPy, as far as the backend uses it: kernels run on the shim.
 
-It finds kernels by the name expressions that NVRTC would be given, checks the size of every argument against the kernel's
-real parameters, and that a launch happens with the device and the stream that were asked for.
+It finds kernels by the name expressions that NVRTC would be given, checks the size of every argument against the
+kernel's real parameters, and that a launch happens with the device and the stream that were asked for.
 """
 
 from __future__ import annotations

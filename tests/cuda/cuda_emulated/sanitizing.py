@@ -96,7 +96,8 @@ FAULTS = {
     "integer_overflow": Fault(
         "sums.cuh",
         "const int pixels = c.batch * c.out_height * c.out_width;",
-        "const int pixels = c.batch * c.out_height * c.out_width + 0 * (c.out_width << 24) * c.out_height;",
+        "const int pixels = c.batch * c.out_height * c.out_width;\n"
+        "  volatile int far = c.out_width * 100000000;\n  (void)far;",
         "memory",
         "signed integer overflow",
         "tiled",

@@ -448,8 +448,8 @@ inline std::string launch(dim3 grid, dim3 size, size_t shared, const std::functi
   current_block() = &block;
   for (size_t i = 0; i < blocks && block.error.empty(); i++) {
     const size_t number = seed ? sequence[i] : i;
-    block.index = {unsigned(number % grid.x), unsigned(number / grid.x % grid.y), unsigned(number / (size_t(grid.x) * grid.y))};
     SIMT_IGNORE_BEGIN();
+    block.index = {unsigned(number % grid.x), unsigned(number / grid.x % grid.y), unsigned(number / (size_t(grid.x) * grid.y))};
 #if defined(__SANITIZE_THREAD__)
     for (SharedArray &array : block.arrays) block.finished.push_back(std::move(array.memory));
     block.arrays.clear();
