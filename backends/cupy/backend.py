@@ -15,7 +15,6 @@ from ..cuda import machine
 from ..cuda.computing import Computing
 from .modules import Modules
 
-
 _OPS = CompiledOps("cupy", "pacbench_cupy", ("CUDA",), Computing(Modules(machine.current_stream)))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from pacbench.compiled.encoding import AdaptingCode, WindowCode, out_channels, wide
+from pacbench.compiled.encoding import AdaptingCode, WindowCode, out_channels
 
 from . import library
 

@@ -11,15 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pacbench.compiled.encoding import AdaptingCode, WindowCode, out_channels
+
 from . import walks
-from .encoding import AdaptingCode, WindowCode, out_channels
 from .launching import Launch
 
 DIFFERENTIATED = ("input", "guide", "centres", "kernel", "weight", "bias", "inv_alpha", "inv_lambda")
 """Tensors of a convolution that have a gradient, in the order of the backward op's results."""
 
 GIVEN = 2
-"""The number of an adapting kernel that is given, beside those of `encoding.FORMS`."""
+"""The number of an adapting kernel that is given, beside those of `pacbench.compiled.encoding.FORMS`."""
 
 
 class Adapting:
@@ -90,7 +91,7 @@ class Adapting:
         guide, centres = self._guide(), self._centres()
         channels = guide.shape[1]
         alpha_step, exponent_step = self.steps()
-        height, width = self.window.input_size(guide.shape[2], guide.shape[3])
+        height, width = self.window.mask_size(guide.shape[2], guide.shape[3])
         return {
             "guide": guide,
             "centres": centres,

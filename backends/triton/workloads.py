@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from pacbench.adapting_kernel import AdaptingKernel
+from pacbench.compiled.encoding import AdaptingCode, WindowCode
 from pacbench.geometry import Window
 
 from . import computing
-from .encoding import AdaptingCode, WindowCode
 from .launching import PlannedLaunch, planned
 
 HALVES = ("bfloat16", "float16")

@@ -10,6 +10,9 @@ from torch import Tensor
 from ..adapting_kernel import AdaptingKernel
 from ..geometry import Window
 
+FORMS = ("gaussian", "inv")
+"""The adapting kernel's forms, by the number that kernels know them by."""
+
 
 class WindowCode(NamedTuple):
     """A window, its fields named as those of the structs that describe a call; the sizes may be symbols."""
@@ -37,6 +40,11 @@ class WindowCode(NamedTuple):
             *window.dilation,
             int(window.transposed),
         ]
+
+    @property
+    def window(self) -> Window:
+        """The window itself."""
+        return Window(self[0:2], self[2:4], self[4:6], self[6:8], self[8:10], bool(self.transposed))
 
     def reach(self) -> tuple[int, int]:
         """Distance in pixels between the first and the last tap, per axis."""
@@ -86,9 +94,8 @@ class AdaptingCode(NamedTuple):
         """The integers of an adapting kernel."""
         if adapting is None:
             return []
-        forms = ("gaussian", "inv")
         flags = (adapting.asymmetric, adapting.normalize, adapting.channel_wise)
-        return [forms.index(adapting.form), *map(int, flags)]
+        return [FORMS.index(adapting.form), *map(int, flags)]
 
     def fields(self) -> dict[str, int]:
         """The fields of a call that describe the adapting kernel."""

@@ -65,7 +65,7 @@ class FusedComputing(Computing, Protocol):
     """Computes the mean-field update too, without shared filters."""
 
     def mean_field_update(self, *arguments: Any) -> Tensor:
-        """base + message_weight times the convolution of the beliefs' softmax, (N, C, H, W)."""
+        """Base + message_weight times the convolution of the beliefs' softmax, (N, C, H, W)."""
 
     def mean_field_update_backward(self, *arguments: Any) -> list[Tensor]:
         """Gradients to beliefs, kernel and weight."""

@@ -7,8 +7,8 @@ from itertools import pairwise, product
 import pytest
 
 from pacbench.backends.triton import walks
-from pacbench.backends.triton.encoding import WindowCode
 from pacbench.backends.triton.walks import AxisWalk
+from pacbench.compiled.encoding import WindowCode
 from pacbench.geometry import Window
 
 SIZE = 7
@@ -77,4 +77,4 @@ def test_code_keeps_a_window() -> None:
     window = Window((3, 5), (2, 1), (1, 2), (1, 0), (1, 3), True)
     code = WindowCode(*WindowCode.write(window))
     assert code.window == window
-    assert code.input_size(*window.output_size((6, 9))) == (6, 9)
+    assert code.mask_size(*window.output_size((6, 9))) == (6, 9)
