@@ -121,11 +121,13 @@ def _compile_by_nvrtc(names: Sequence[str], architecture: str) -> bytes:
     try:
         for name in names:
             nvrtc.addNameExpression(program, name)
-        options = (*modules.OPTIONS, *CUPY_ADDS, "-Werror=all-warnings", f"-arch=sm_{architecture}")
+        options = (*modules.OPTIONS, *CUPY_ADDS, f"-arch=sm_{architecture}")
         try:
             nvrtc.compileProgram(program, options)
         except nvrtc.NVRTCError:
             raise AssertionError(nvrtc.getProgramLog(program)) from None
+        said = nvrtc.getProgramLog(program)
+        assert "warning" not in said, said  # NVRTC makes no errors of them
         assert all(nvrtc.getLoweredName(program, name) for name in names)
         code: bytes = nvrtc.getCUBIN(program)
         return code
@@ -151,8 +153,8 @@ def test_nvrtc(part: str, architecture: str) -> None:
     assert code.startswith(b"\x7fELF")
 
 
-def test_nvrtc_finds_a_planted_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    faulty = sources.inlined().replace("sum += value;", "sum += value.x;") + "\n__device__ int unused() { int x; }\n"
+def test_nvrtc_finds_a_planted_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    faulty = sources.inlined() + "\n__device__ int unused() { int x; }\n"
     monkeypatch.setattr(sources, "inlined", lambda: faulty)
     with pytest.raises(AssertionError, match=r"pac\.cu"):
         _compile_by_nvrtc(["pacbench::sum_partials<float>"], "90")
