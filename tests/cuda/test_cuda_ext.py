@@ -81,7 +81,7 @@ def test_a_library_of_another_version_is_told(emulated_library: Path, monkeypatc
         _fields_ = (("input", ctypes.c_void_p),)
 
     monkeypatch.setattr("pacbench.backends.cuda.library.CallStruct", Shorter)
-    with pytest.raises(LibraryError, match="is of another version: its calls have 312 bytes, expected 8"):
+    with pytest.raises(LibraryError, match="is of another version: its calls have 304 bytes, expected 8"):
         CompiledLibrary(emulated_library, lambda device: 0)
 
 
