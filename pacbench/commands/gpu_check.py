@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pacbench.backend import Backend
 from pacbench.errors import UnavailableError
 from pacbench.registry import get_backend, unavailable_reasons
 from pacbench.running.probes import describe_environment
@@ -31,17 +32,24 @@ class Step:
 
 
 def steps(backend: str, folder: Path, *, quick: bool) -> list[Step]:
-    """The run book's commands for one backend, in order: the gate comes first."""
+    """The run book's commands for one backend, in order: the gate comes first.
+
+    What a backend does not offer (a resource budget, predictions) is not asked of it.
+    """
     profiler = (sys.executable, "-m", "pacbench.running.profile_operators", backend, str(folder / "profile"))
     gate = (*_PACBENCH, "verify", "--backend", backend, "--junit", str(folder / "gate.xml"))
-    return [
+    found = [
         Step("gate", (*gate, *(["--smoke"] if quick else [])), quick=True),
         Step("profile", (*profiler, *([str(_SMALL)] if quick else [])), quick=True),
         Step("operators", (*_PACBENCH, "bench", "--backend", f"{backend},unfold", "--output", str(folder / "bench"))),
         Step("workloads", (*_PACBENCH, "run", "--backend", f"{backend},unfold", "--output", str(folder / "run"))),
-        Step("resources", (*_PACBENCH, "resources", "--backend", backend)),
-        Step("predicted", (*_PACBENCH, "resources", "--backend", backend, "--predicted")),
     ]
+    of_backend = get_backend(backend)
+    if of_backend.resource_budget_file() is not None:
+        found.append(Step("resources", (*_PACBENCH, "resources", "--backend", backend)))
+    if type(of_backend).planned_work is not Backend.planned_work:
+        found.append(Step("predicted", (*_PACBENCH, "resources", "--backend", backend, "--predicted")))
+    return found
 
 
 def gpu_check(backends: list[str], folder: Path, *, quick: bool) -> int:

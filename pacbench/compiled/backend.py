@@ -53,7 +53,7 @@ class CompiledBackend(Backend):
         if call.operator == "packernel2d":
             return self.ops.adapting_kernel, self._kernel_arguments(**call.keywords()), {}
         if call.operator == "mean_field_update":
-            if not self._fuses(call.shared_filters):
+            if not self._fuses(bool(call.shared_filters)):
                 return None
             tensors = tuple(call.tensors.values())
             return self.ops.mean_field_update, (*tensors, WindowCode.write(call.window), call.message_weight), {}

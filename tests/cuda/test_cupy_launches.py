@@ -27,11 +27,19 @@ STREAM = 7
 """What torch's current stream is said to be."""
 
 
+_OPS = CompiledOps(
+    "cupy_on_stand_in", "pacbench_cupy_on_stand_in", ("CPU",), Computing(Modules(lambda device: STREAM))
+)
+
+
 class CupyOnStandIn(CompiledBackend):
     name = "cupy_on_stand_in"
     summary = "the backend cupy with a stand-in for CuPy, on a CPU"
     capabilities = Capabilities(devices=("cpu",), dtypes=("float64", "float32", "float16", "bfloat16"))
-    ops = CompiledOps("cupy_on_stand_in", "pacbench_cupy_on_stand_in", "CPU", Computing(Modules(lambda device: STREAM)))
+
+    @property
+    def ops(self) -> CompiledOps:
+        return _OPS
 
 
 @pytest.fixture(autouse=True)

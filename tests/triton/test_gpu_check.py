@@ -36,6 +36,16 @@ def test_quick_check_leaves_gate_profile_and_what_it_left_out(
     assert (folder / "triton" / "gate.xml").exists()
 
 
+@pytest.mark.parametrize(
+    ("backend", "offered"),
+    [("triton", {"resources", "predicted"}), ("cuda_ext", {"resources"}), ("cupy", set())],
+)
+def test_a_backend_is_asked_only_for_what_it_offers(backend: str, offered: set[str], tmp_path: Path) -> None:
+    asked = [step.name for step in steps(backend, tmp_path, quick=False)]
+    assert asked[:4] == ["gate", "profile", "operators", "workloads"]
+    assert set(asked[4:]) == offered
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_without_a_gpu_it_says_why(tmp_path: Path) -> None:
     words = ["gpu-check", "--backend", "triton", "--output", str(tmp_path / "check")]
