@@ -53,7 +53,7 @@ class Model(torch.nn.Module):
         return self.pooling(self.convolution(x, f).relu(), f)
 
 torch.manual_seed(0)
-model, x, f = Model(), torch.randn(1, 2, 6, 7), torch.randn(1, 2, 6, 7)
+model, x, f = Model(), torch.randn(1, 2, 6, 7, requires_grad=True), torch.randn(1, 2, 6, 7)
 def results(function):
     output = function(x, f)
     return [output, *torch.autograd.grad(output.square().sum(), [x, *model.parameters()])]
