@@ -27,9 +27,7 @@ STREAM = 7
 """What torch's current stream is said to be."""
 
 
-_OPS = CompiledOps(
-    "cupy_on_stand_in", "pacbench_cupy_on_stand_in", ("CPU",), Computing(Modules(lambda device: STREAM))
-)
+_OPS = CompiledOps("cupy_on_stand_in", "pacbench_cupy_on_stand_in", ("CPU",), Computing(Modules(lambda device: STREAM)))
 
 
 class CupyOnStandIn(CompiledBackend):

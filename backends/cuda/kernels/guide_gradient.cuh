@@ -4,7 +4,7 @@
 
 namespace pacbench {
 
-constexpr int GUIDE_CHANNELS = 4; // of a thread
+[[maybe_unused]] constexpr int GUIDE_CHANNELS = 4; // of a thread
 
 // The gradient of K of a tap.
 template <class T>
