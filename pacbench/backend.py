@@ -7,16 +7,20 @@ before a backend sees them: shapes fit, devices agree, and the call lies within 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .adapting_kernel import AdaptingKernel
 from .calls import Call
 from .capabilities import Capabilities, Reason
+from .errors import UnavailableError
 from .geometry import Window
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from .resources import ResourceRecord, Work
 
 
 class Backend:
@@ -24,11 +28,17 @@ class Backend:
 
     Subclasses set `name`, `summary` and `capabilities` and implement the operators that they declare. One instance
     serves a process; it must not keep results between calls.
+
+    Attributes:
+        emulated: Whether kernels are interpreted or emulated, some hundred times slower than where they belong: the
+            gate then checks derivatives along random directions, and against those of `unfold`, instead of element
+            by element, and is spread over the machine's cores where pytest-xdist is installed.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     capabilities: ClassVar[Capabilities]
+    emulated: bool = False
 
     def unavailable_reasons(self) -> list[Reason]:
         """Why this backend cannot run on this machine (package, compiler, device), each with the mend."""
@@ -45,6 +55,32 @@ class Backend:
         """
         del call
         return None
+
+    def resource_budget_file(self) -> Path | None:
+        """The committed budget of the backend's compiled GPU kernels; None where there are none."""
+        return None
+
+    def compiled_resources(self, targets: Sequence[str] | None = None) -> tuple[str, list[ResourceRecord]]:
+        """Compile the backend's GPU kernels, without a GPU, and read what they take from their machine code.
+
+        Args:
+            targets: Architectures such as ``sm_90``; by default those of the budget.
+
+        Returns:
+            The compiler's name and version, and one record for each kernel, variant and target.
+
+        Raises:
+            UnavailableError: there are no such kernels, or the compiler is not here.
+        """
+        raise UnavailableError(f"backend {self.name}: has no compiled GPU kernels (asked for {targets})")
+
+    def planned_work(self) -> list[Work]:
+        """FLOPs and bytes of the backend's GPU kernels on named workloads, for predictions; no GPU is needed.
+
+        Raises:
+            UnavailableError: there are no such kernels.
+        """
+        raise UnavailableError(f"backend {self.name}: has no compiled GPU kernels whose work could be predicted")
 
     def packernel2d(
         self, guide: Tensor, mask: Tensor | None, *, window: Window, adapting: AdaptingKernel

@@ -1,4 +1,4 @@
-"""The command line: `pacbench backends | verify | bench | run | report | doctor`.
+"""The command line: `pacbench backends | verify | bench | run | report | resources | gpu-check | doctor`.
 
 Exit codes: 0 all is well; 1 a gate is red, a row failed, or something cannot be read or written; 2 wrong use;
 130 after Ctrl-C.
@@ -19,6 +19,7 @@ from . import __version__
 from .commands import checks
 from .errors import UnavailableError, UnknownNameError
 from .records import RecordError
+from .resources import BudgetError
 from .running.allocator import DEFAULT, KEPT
 from .running.exit_code import INTERRUPTED
 from .running.probes import RunError
@@ -211,6 +212,39 @@ def _report(
     return report(folder, output, panels=panels)
 
 
+@app.command("resources", epilog="Example: pacbench resources --backend triton --target sm_90")
+def _resources(
+    backend: Annotated[str, typer.Option("--backend", "-b", metavar="NAME", help="A backend with GPU kernels.")],
+    target: Annotated[
+        list[str] | None, typer.Option("--target", metavar="ARCH", help="Only this architecture; all of the budget's.")
+    ] = None,
+    update: Annotated[bool, typer.Option("--update", help="Write what was compiled as the new budget.")] = False,
+    predicted: Annotated[
+        bool, typer.Option("--predicted", help="Print the least times by FLOPs and bytes instead; nothing is compiled.")
+    ] = False,
+) -> int:
+    """Compile GPU kernels, without a GPU, and compare registers, spills and instructions with the budget."""
+    from .commands.resources import predictions, resources
+
+    if predicted:
+        return predictions(backend)
+    return resources(backend, checks.names(target) or [], update=update)
+
+
+@app.command("gpu-check", epilog="Example: pacbench gpu-check --backend triton --output my-gpu")
+def _gpu_check(
+    backend: Backends = None,
+    output: Output = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only the smoke gate and a profile of small calls, on whatever device.")
+    ] = False,
+) -> int:
+    """Run the whole run book of a machine with a GPU: gate, profile, operators, workloads, resources."""
+    from .commands.gpu_check import gpu_check
+
+    return gpu_check(checks.known_backends(backend), checks.new_run_folder(output), quick=quick)
+
+
 @app.command("doctor", epilog="Example: pacbench doctor --data-root my-data")
 def _doctor(data_root: DataRoot = None) -> int:
     """Describe this machine: versions, measured peak, what is missing and how to get it, data found."""
@@ -251,7 +285,7 @@ def _exit_code() -> int:
         return int(app(standalone_mode=False) or 0)
     except (checks.WrongUse, UnknownNameError) as error:
         return _complain(error, 2)
-    except (RunError, RecordError, UnavailableError) as error:
+    except (BudgetError, RunError, RecordError, UnavailableError) as error:
         return _complain(error, 1)
     except BrokenPipeError:
         raise

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from pacbench.compiled.encoding import AdaptingCode, WindowCode, out_channels
+
 from . import library
-from .encoding import AdaptingCode, WindowCode, out_channels
 
 DIFFERENTIATED = ("input", "guide", "centres", "kernel", "weight", "bias", "inv_alpha", "inv_lambda")
 """Tensors of a convolution that have a gradient, in the order of the backward op's results."""
@@ -215,11 +216,6 @@ def _kernel_sizes(
         **window.fields(),
         **adapting.fields(),
     }
-
-
-def wide(tensor: Tensor) -> Tensor:
-    """The tensor in the dtype that it is computed in."""
-    return tensor.to(_scalar(tensor))
 
 
 def _scalar(leading: Tensor) -> torch.dtype:

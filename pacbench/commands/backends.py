@@ -18,17 +18,19 @@ from pacbench.registry import BrokenBackend, get_backend, list_backends, unavail
 def print_matrix() -> int:
     """Print what each backend declares as a Markdown table, the same on every machine."""
     backends = [backend for name in list_backends() if not isinstance(backend := get_backend(name), BrokenBackend)]
+    # What the class declares: an instance may declare less here, as where kernels are interpreted.
+    declared = [getattr(type(backend), "capabilities", backend.capabilities) for backend in backends]
     heads = ["", *(f"`{backend.name}`" for backend in backends)]
     rows = [
         ["what it is", *(backend.summary for backend in backends)],
-        ["devices", *(", ".join(backend.capabilities.devices) for backend in backends)],
-        ["dtypes", *(", ".join(backend.capabilities.dtypes) for backend in backends)],
-        ["operators", *(_of_all(backend.capabilities.operators, OPERATORS) for backend in backends)],
-        ["options", *(_of_all(backend.capabilities.options, OPTIONS) for backend in backends)],
-        ["gradients to", *(_of_all(backend.capabilities.gradients, DIFFERENTIABLE) for backend in backends)],
-        ["derivatives", *(_derivatives(backend.capabilities.derivative_order) for backend in backends)],
-        ["deterministic", *("yes" if backend.capabilities.deterministic else "no" for backend in backends)],
-        ["served unasked on", *(", ".join(backend.capabilities.priority) or "-" for backend in backends)],
+        ["devices", *(", ".join(of.devices) for of in declared)],
+        ["dtypes", *(", ".join(of.dtypes) for of in declared)],
+        ["operators", *(_of_all(of.operators, OPERATORS) for of in declared)],
+        ["options", *(_of_all(of.options, OPTIONS) for of in declared)],
+        ["gradients to", *(_of_all(of.gradients, DIFFERENTIABLE) for of in declared)],
+        ["derivatives", *(_derivatives(of.derivative_order) for of in declared)],
+        ["deterministic", *("yes" if of.deterministic else "no" for of in declared)],
+        ["served unasked on", *(", ".join(of.priority) or "-" for of in declared)],
     ]
     for row in (heads, ["---"] * len(heads), *rows):
         print("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")  # noqa: T201 - a table to be pasted, which rich would wrap

@@ -16,9 +16,10 @@ from rich.console import Console
 
 from pacbench.frame import GateState, Run, read_run
 from pacbench.records import CaseRecord, JobRecord, RecordError, RunSettings, append, read_lines, read_one, write_one
+from pacbench.registry import get_backend, list_backends
 
 from .exit_code import INTERRUPTED, exit_code
-from .job import Job, command
+from .job import Job, command, spread
 from .job_end import describe_end
 from .probes import RunError, describe_environment, job_environment, methods_by_suite, write_pytest_ini
 from .process import run_to_end
@@ -113,6 +114,8 @@ class Coordinator:
         words = command(job, self.settings, self.folder, methods=methods, targets=self.targets)
         if job.is_gate and job.backend in self.junit:
             words.append(f"--junit-xml={self.junit[job.backend]}")
+        if self.full_gate and job.is_gate and job.backend in list_backends():  # a stranger's class is not loaded here
+            words += spread(get_backend(job.backend))
         log = self.folder / "logs" / f"{job.name}.log"
         timeout = self.settings.timeout_s
         try:

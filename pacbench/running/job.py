@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import os
 import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pacbench.backend import Backend
 from pacbench.records import Environment, RunSettings
 
 GATE_SUITE = "gradients"
@@ -111,6 +114,14 @@ def command(
     if settings.cases and not job.is_gate:
         words += ["-k", settings.cases]
     return words
+
+
+def spread(backend: Backend) -> list[str]:
+    """Words that spread a whole gate over the machine's cores, for a backend that is emulated; none without xdist."""
+    cores = os.cpu_count() or 1
+    if not backend.emulated or cores == 1 or importlib.util.find_spec("xdist") is None:
+        return []
+    return ["-p", "xdist", "-n", str(cores), "--dist", "worksteal"]
 
 
 def job_key(job: Job, settings: RunSettings, environment: Environment, *, backend_code: str, data: str | None) -> str:

@@ -29,7 +29,7 @@ def test_python_block_runs(block: str) -> None:
 
 
 def test_every_command_and_option_exists() -> None:
-    for name in set(re.findall(r"`pacbench (\w+)", README)):
+    for name in set(re.findall(r"`pacbench ([\w-]+)", README)):
         result = CliRunner().invoke(app, [name, "--help"])
         assert result.exit_code == 0, f"pacbench {name}: {result.output}"
         assert "Example:" in result.output

@@ -71,7 +71,7 @@ def test_a_forked_child_computes_the_same(run_script: Callable[..., str]) -> Non
         COUNTING
         + """
 import numpy, signal
-from pacbench.backends.native import ops
+from pacbench.backends.native.ops import OPS as ops
 
 torch.set_num_threads(2)
 grad, input, weight = (torch.randn(shape) for shape in ((1, 8, 64, 64), (1, 8, 64, 64), (8, 8, 3, 3)))

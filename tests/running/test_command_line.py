@@ -40,7 +40,7 @@ def pacbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("", "got no command, expected one of backends, verify, bench, run, report, doctor"),
+        ("", "got no command, expected one of backends, verify, bench, run, report, resources, gpu-check, doctor"),
         ("rnu", "command: got 'rnu', expected one of backends, verify, * (did you mean 'run'?)"),
         ("run --bakend unfold", "option: got '--bakend', expected one of *--backend, * (did you mean '--backend'?)"),
         ("run --backend", "*--backend*requires an argument*"),

@@ -1,17 +1,21 @@
-"""Windows and adapting kernels as the integers that an op's schema and the library's calls are made of."""
+"""Windows and adapting kernels as the integers that an op's schema and the calls of kernels are made of."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
-from pacbench.adapting_kernel import AdaptingKernel
-from pacbench.geometry import Window
+from ..adapting_kernel import AdaptingKernel
+from ..geometry import Window
+
+FORMS = ("gaussian", "inv")
+"""The adapting kernel's forms, by the number that kernels know them by."""
 
 
 class WindowCode(NamedTuple):
-    """A window, its fields named as those of `PacCall` in `kernels/call.h`; the sizes may be symbols."""
+    """A window, its fields named as those of the structs that describe a call; the sizes may be symbols."""
 
     kernel_height: int
     kernel_width: int
@@ -36,6 +40,11 @@ class WindowCode(NamedTuple):
             *window.dilation,
             int(window.transposed),
         ]
+
+    @property
+    def window(self) -> Window:
+        """The window itself."""
+        return Window(self[0:2], self[2:4], self[4:6], self[6:8], self[8:10], bool(self.transposed))
 
     def reach(self) -> tuple[int, int]:
         """Distance in pixels between the first and the last tap, per axis."""
@@ -66,7 +75,7 @@ class WindowCode(NamedTuple):
         return h, w
 
     def fields(self) -> dict[str, int]:
-        """The fields of `PacCall` that describe the window; the output's size says what output padding would."""
+        """The fields of a call that describe the window; the output's size says what output padding would."""
         fields = self._asdict()
         del fields["output_padding_height"], fields["output_padding_width"]
         return fields
@@ -85,12 +94,11 @@ class AdaptingCode(NamedTuple):
         """The integers of an adapting kernel."""
         if adapting is None:
             return []
-        forms = ("gaussian", "inv")
         flags = (adapting.asymmetric, adapting.normalize, adapting.channel_wise)
-        return [forms.index(adapting.form), *map(int, flags)]
+        return [FORMS.index(adapting.form), *map(int, flags)]
 
     def fields(self) -> dict[str, int]:
-        """The fields of `PacCall` that describe the adapting kernel."""
+        """The fields of a call that describe the adapting kernel."""
         return {"form": self.form, "asymmetric": self.asymmetric, "normalize": self.normalize}
 
 
@@ -99,3 +107,8 @@ def out_channels(input: Tensor, weight: Tensor | None, window: WindowCode, share
     if weight is None or shared_filters:
         return input.shape[1]
     return weight.shape[1 if window.transposed else 0]
+
+
+def wide(tensor: Tensor) -> Tensor:
+    """The tensor in what 16-bit tensors are computed in, float32; others as they are."""
+    return tensor.float() if tensor.dtype in {torch.float16, torch.bfloat16} else tensor

@@ -1,0 +1,1 @@
+"""CUDA kernels and their launches, shared by the backends `cuda_ext` and `cupy`; no backend by itself."""

@@ -1,0 +1,110 @@
+"""The operators by the kernels that nvcc compiled."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+
+from pacbench.capabilities import Capabilities, Reason
+from pacbench.compiled.backend import CompiledBackend
+from pacbench.compiled.ops import CompiledOps
+
+from ..cuda import machine
+from ..cuda.call import CallStruct
+from ..cuda.computing import Computing
+from ..cuda.library import CompiledLibrary
+from . import build
+
+if TYPE_CHECKING:
+    from pacbench.resources import ResourceRecord
+
+LIBRARY_VARIABLE = "PACBENCH_CUDA_LIBRARY"
+"""Names another build of the library; read when the first kernel is launched."""
+
+_MESSAGE_SIZE = 1024
+
+
+class CudaExtLauncher:
+    """The library, found or compiled when the first kernel is launched."""
+
+    @cached_property
+    def library(self) -> CompiledLibrary:
+        """The library.
+
+        Raises:
+            BuildError: it is not there and cannot be compiled.
+            LibraryError: it does not load.
+        """
+        named = os.environ.get(LIBRARY_VARIABLE)
+        if named:
+            return CompiledLibrary(Path(named), machine.current_stream)
+        major, minor = torch.cuda.get_device_capability()
+        return CompiledLibrary(build.on_first_use(f"{major}{minor}"), machine.current_stream)
+
+    def launch(
+        self, kernel: str, blocks: int, block: tuple[int, int], shared: int, described: CallStruct, device: int
+    ) -> None:
+        """See `pacbench.backends.cuda.launching.Launcher`."""
+        self.library.launch(kernel, blocks, block, shared, described, device)
+
+
+_OPS = CompiledOps("cuda_ext", "pacbench_cuda_ext", ("CUDA",), Computing(CudaExtLauncher()))
+
+
+class CudaExtBackend(CompiledBackend):
+    """CUDA C++ kernels on torch's current stream and device.
+
+    The library is compiled when the first kernel is launched, for the GPU that is there, unless the installation
+    carries one. 16-bit tensors are computed in float32 and rounded once. A second derivative raises a
+    NotSupportedError, when it is taken.
+    """
+
+    name: ClassVar[str] = "cuda_ext"
+    summary: ClassVar[str] = "CUDA C++ kernels, compiled by nvcc when they are first used"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        devices=("cuda",), dtypes=("float64", "float32", "float16", "bfloat16"), derivative_order=1
+    )
+
+    @property
+    def ops(self) -> CompiledOps:
+        """Of namespace `pacbench_cuda_ext`."""
+        return _OPS
+
+    def unavailable_reasons(self) -> list[Reason]:
+        """Torch, driver or GPU that is missing, and a CUDA toolkit where there is no library yet."""
+        reasons = machine.missing()
+        named = os.environ.get(LIBRARY_VARIABLE)
+        if named and not Path(named).is_file():
+            reasons.append(Reason(f"{LIBRARY_VARIABLE}: got {named}, which is no file", "correct or unset it"))
+        elif not named and build.built() is None:
+            try:
+                build.find_nvcc()
+            except build.BuildError as error:
+                mend = "install a CUDA toolkit (it brings nvcc), or use the backend cupy, which needs none"
+                reasons.append(Reason(str(error), mend))
+        return reasons
+
+    def resource_budget_file(self) -> Path:
+        """`resource_budget.json` beside this file."""
+        return Path(__file__).with_name("resource_budget.json")
+
+    def compiled_resources(self, targets: Sequence[str] | None = None) -> tuple[str, list[ResourceRecord]]:
+        """Compiled by nvcc for each target, warnings being errors; see `machine_code.py`."""
+        from . import machine_code
+
+        return machine_code.records(targets)
+
+
+def devices(library: CompiledLibrary) -> tuple[int, str]:
+    """How many GPUs a library sees, and where it sees none because of an error, the error's text (then -1)."""
+    count = library.handle.pacbench_cuda_devices
+    count.argtypes, count.restype = (ctypes.c_char_p, ctypes.c_longlong), ctypes.c_int
+    message = ctypes.create_string_buffer(_MESSAGE_SIZE)
+    found = int(count(message, _MESSAGE_SIZE))
+    return found, message.value.decode(errors="replace")

@@ -1,0 +1,157 @@
+"""Convolution as an implicit GEMM, forwards and backwards to the input.
+
+M = target pixels, N = output channels, K = the input channels of one tap. For each tap that meets a pixel the tile of
+source values is scaled by the adapting kernel on its way into the dot product: no k² tensor is ever stored. The
+gradient to the input is the same gather with the roles of the channels exchanged, the taps walked the other way, and K
+evaluated at the source, which is then the window's centre: no atomics, the same bits every time.
+"""
+
+import triton
+import triton.language as tl
+
+from .adapting import GIVEN, feature_tile, kernel_of_distance, squared_distance
+from .walking import (
+    DIV,
+    FIXED_MUL,
+    FIXED_OFFSET,
+    MOVING_MUL,
+    MOVING_OFFSET,
+    MOVING_STEP,
+    MUL,
+    TAPS,
+    first_tap,
+    nth_tap,
+    shift_of,
+    taps_met,
+    tile_pixels,
+    within,
+)
+
+
+@triton.jit
+def gather_contraction(
+    source, weight, bias, base, output, given, fixed, moving, scale, mask, alpha, exponent,
+    source_channels, target_channels, guide_channels,
+    source_height, source_width, target_height, target_width,
+    fixed_height, fixed_width, moving_height, moving_width,
+    channel_blocks, tiles, tile_columns,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, FORM: tl.constexpr, ASYMMETRIC: tl.constexpr,
+    FORWARD: tl.constexpr, FIXED_IS_TARGET: tl.constexpr, MOVING_IS_SOURCE: tl.constexpr,
+    BH: tl.constexpr, BW: tl.constexpr, BC: tl.constexpr, BO: tl.constexpr, BG: tl.constexpr, HOIST: tl.constexpr,
+    ACC: tl.constexpr, PRECISION: tl.constexpr, IDX: tl.constexpr,
+):  # fmt: skip
+    """output[n, o, p] = base[n, o, p] + bias_o + scale · Σ_t Σ_c K(p, t) source[n, c, p + t] weight[t, c, o].
+
+    weight is (taps, source_channels, target_channels). K is `given` (N, taps, pixels of the operator's output), or
+    computed of the features. `scale` (N, pixels of the operator's output) and `mask` (N, pixels of its input) multiply
+    K. FORWARD: the target is the operator's output, the source its input; else the other way round.
+    """
+    pid = tl.program_id(0).to(IDX)
+    source_channels, target_channels = tl.cast(source_channels, IDX), tl.cast(target_channels, IDX)
+    source_height, source_width = tl.cast(source_height, IDX), tl.cast(source_width, IDX)
+    target_height, target_width = tl.cast(target_height, IDX), tl.cast(target_width, IDX)
+    fixed_height, fixed_width = tl.cast(fixed_height, IDX), tl.cast(fixed_width, IDX)
+    moving_height, moving_width = tl.cast(moving_height, IDX), tl.cast(moving_width, IDX)
+    o = (pid % channel_blocks) * BO + tl.arange(0, BO).to(IDX)
+    pid = pid // channel_blocks
+    phases: tl.constexpr = ROWS[DIV] * COLUMNS[DIV]
+    n = (pid // (tiles * phases)).to(tl.int64)
+    row, column = tile_pixels(pid % tiles, tile_columns, BH, BW, IDX)
+    if phases == 1:
+        phase_y, phase_x = 0, 0
+        y, x = row, column
+        first_y, first_x = 0, 0
+        count, count_x = ROWS[TAPS] * COLUMNS[TAPS], COLUMNS[TAPS]
+    else:
+        phase = pid // tiles % phases
+        phase_y, phase_x = phase // COLUMNS[DIV], phase % COLUMNS[DIV]
+        y, x = row * ROWS[DIV] + phase_y, column * COLUMNS[DIV] + phase_x
+        first_y, first_x = first_tap(phase_y, ROWS), first_tap(phase_x, COLUMNS)
+        count, count_x = taps_met(first_y, first_x, ROWS, COLUMNS)
+    target_inside = (y < target_height) & (x < target_width)
+    target_at = y * target_width + x
+    target_plane = target_height * target_width
+    source_plane = source_height * source_width
+    row, column = row * ROWS[MUL], column * COLUMNS[MUL]
+    source += n * source_channels * source_plane
+    if FORM == GIVEN:
+        given += n * (ROWS[TAPS] * COLUMNS[TAPS]) * (target_plane if FORWARD else source_plane)
+    else:
+        fixed_plane = fixed_height * fixed_width
+        moving_plane = moving_height * moving_width
+        fixed += n * guide_channels * fixed_plane
+        moving += n * guide_channels * moving_plane
+        if FIXED_IS_TARGET:
+            fixed_at, fixed_inside = target_at, target_inside
+        else:
+            fixed_y = y * ROWS[FIXED_MUL] + ROWS[FIXED_OFFSET]
+            fixed_x = x * COLUMNS[FIXED_MUL] + COLUMNS[FIXED_OFFSET]
+            fixed_at = fixed_y * fixed_width + fixed_x
+            fixed_inside = target_inside & within(fixed_y, fixed_x, fixed_height, fixed_width)
+        fixed_tile = 0
+        if HOIST:
+            channels = tl.arange(0, BG).to(IDX)
+            fixed_tile = feature_tile(fixed, fixed_at, fixed_inside, channels, guide_channels, fixed_plane, ACC)
+        alpha_value, exponent_value = 0.0, 0.0
+        if alpha is not None:
+            alpha_value, exponent_value = tl.load(alpha).to(ACC), tl.load(exponent).to(ACC)
+        if mask is not None:
+            mask += n * (source_plane if FORWARD else target_plane)
+            if not FORWARD:
+                target_mask = tl.load(mask + target_at, mask=target_inside, other=0.0).to(ACC)
+        if scale is not None:
+            scale += n * (target_plane if FORWARD else source_plane)
+    sums = tl.zeros((BH * BW, BO), dtype=ACC)
+    for index in range(count):
+        tap_y, tap_x, tap = nth_tap(index, count_x, first_y, first_x, ROWS, COLUMNS)
+        source_y = row + shift_of(tap_y, phase_y, ROWS)
+        source_x = column + shift_of(tap_x, phase_x, COLUMNS)
+        inside = target_inside & within(source_y, source_x, source_height, source_width)
+        source_at = source_y * source_width + source_x
+        if FORM == GIVEN:
+            if FORWARD:
+                value = tl.load(given + tap * target_plane + target_at, mask=inside, other=0.0).to(ACC)
+            else:
+                value = tl.load(given + tap * source_plane + source_at, mask=inside, other=0.0).to(ACC)
+        else:
+            if MOVING_IS_SOURCE:
+                moving_at, moving_inside = source_at, inside
+            else:
+                moving_y = y * ROWS[MOVING_MUL] + (tap_y * ROWS[MOVING_STEP] + ROWS[MOVING_OFFSET])
+                moving_x = x * COLUMNS[MOVING_MUL] + (tap_x * COLUMNS[MOVING_STEP] + COLUMNS[MOVING_OFFSET])
+                moving_at = moving_y * moving_width + moving_x
+                moving_inside = target_inside & within(moving_y, moving_x, moving_height, moving_width)
+            distance = squared_distance(
+                fixed, fixed_at, fixed_inside, fixed_plane, fixed_tile, moving, moving_at, moving_inside, moving_plane,
+                guide_channels, FORWARD, ASYMMETRIC, BG, HOIST, ACC, IDX,
+            )  # fmt: skip
+            value = kernel_of_distance(distance, alpha_value, exponent_value, FORM)
+            if mask is not None:
+                if FORWARD:
+                    value *= tl.load(mask + source_at, mask=inside, other=0.0).to(ACC)
+                else:
+                    value *= target_mask
+            if scale is not None and not FORWARD:
+                value *= tl.load(scale + source_at, mask=inside, other=0.0)
+        for start in range(0, source_channels, BC):
+            c = start + tl.arange(0, BC).to(IDX)
+            some = c < source_channels
+            values = tl.load(
+                source + c[None, :] * source_plane + source_at[:, None], mask=inside[:, None] & some[None, :], other=0.0
+            )
+            filters = tl.load(
+                weight + (tap * source_channels + c)[:, None] * target_channels + o[None, :],
+                mask=some[:, None] & (o < target_channels)[None, :],
+                other=0.0,
+            )
+            values = (values.to(ACC) * value[:, None]).to(filters.dtype)
+            sums = tl.dot(values, filters, sums, input_precision=PRECISION, out_dtype=ACC)
+    if FORM != GIVEN and scale is not None and FORWARD:
+        sums *= tl.load(scale + target_at, mask=target_inside, other=0.0)[:, None]
+    if bias is not None:
+        sums += tl.load(bias + o, mask=o < target_channels, other=0.0).to(ACC)[None, :]
+    at = n * target_channels * target_plane + o[None, :] * target_plane + target_at[:, None]
+    stored = target_inside[:, None] & (o < target_channels)[None, :]
+    if base is not None:
+        sums += tl.load(base + at, mask=stored, other=0.0).to(ACC)
+    tl.store(output + at, sums.to(output.dtype.element_ty), mask=stored)

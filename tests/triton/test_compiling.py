@@ -1,0 +1,97 @@
+"""Every kernel compiled ahead of time, without a GPU: what its machine code says, against the budget and the design."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from pacbench.backends.triton import TritonBackend
+from pacbench.resources import ResourceRecord, compare, read_budget
+
+pytestmark = pytest.mark.usefixtures("needs_triton")
+
+CONTRACTIONS = ("gather_contraction", "kernel_gradient", "weight_gradient")
+"""Kernels made of matrix products."""
+
+UNSPILLED = ("conv5x5-32", "conv3x3-32", "conv5x5-64", "conv3x3-64", "crf")
+"""Workloads whose kernels must not spill on sm_90: C = O = 32 and 64, 5x5 and 3x3, and the CRF of 21 classes."""
+
+Compile = Callable[[str], Sequence[ResourceRecord]]
+
+ALONE = """
+import json, sys
+from dataclasses import replace
+from pacbench.backends.triton import compiling
+from pacbench.backends.triton.workloads import BY_NAME, WORKLOADS
+
+target, name, *dtypes = sys.argv[1:]
+workloads = WORKLOADS if name == "all" else [replace(BY_NAME[name], dtypes=tuple(dtypes))]
+print(json.dumps([record.model_dump(mode="json") for record in compiling.records([target], workloads)]))
+"""
+"""Compiles in a process of its own: others may have changed what this one knows of Triton."""
+
+
+def _compiled(*words: str) -> list[ResourceRecord]:
+    done = subprocess.run([sys.executable, "-c", ALONE, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return [ResourceRecord.model_validate(record) for record in json.loads(done.stdout.splitlines()[-1])]
+
+
+@pytest.fixture(scope="module")
+def compiled() -> Compile:
+    """The records of a target, compiled once."""
+    found: dict[str, Sequence[ResourceRecord]] = {}
+
+    def of(target: str) -> Sequence[ResourceRecord]:
+        if target not in found:
+            found[target] = _compiled(target, "all")
+        return found[target]
+
+    return of
+
+
+@pytest.mark.parametrize("target", ["sm_90", "sm_80"])
+def test_within_the_budget(target: str, compiled: Compile) -> None:
+    budget = read_budget(TritonBackend().resource_budget_file())
+    worse = [str(difference) for difference in compare(compiled(target), budget.records) if difference.worse]
+    assert not worse, "\n".join(worse)
+
+
+def test_nothing_spills(compiled: Compile) -> None:
+    chosen = [record for record in compiled("sm_90") if record.variant.startswith(UNSPILLED)]
+    chosen = [record for record in chosen if "float64" not in record.variant]
+    assert len(chosen) > 40
+    spilling = [record.name for record in chosen if record.spilled_bytes or record.stack_bytes]
+    assert not spilling
+
+
+@pytest.mark.parametrize("target", ["sm_90", "sm_80"])
+@pytest.mark.parametrize("dtype", ["tf32", "bfloat16", "float16"])
+def test_convolutions_are_on_tensor_cores(dtype: str, target: str, compiled: Compile) -> None:
+    chosen = [record for record in compiled(target) if record.kernel in CONTRACTIONS and f"-{dtype}" in record.variant]
+    assert len(chosen) >= 8
+    assert [record.name for record in chosen if not record.instructions.get("mma")] == []
+
+
+def test_no_kernel_of_floats_computes_in_double(compiled: Compile) -> None:
+    chosen = [
+        record for record in compiled("sm_90") if "float64" not in record.variant and "inverse" not in record.variant
+    ]
+    assert [record.name for record in chosen if record.instructions.get("dfma")] == []
+
+
+def test_no_kernel_uses_atomics(compiled: Compile) -> None:
+    assert [record.name for record in compiled("sm_90") if record.instructions.get("red")] == []
+
+
+@pytest.mark.parametrize("target", ["sm_100", "gfx942"])
+def test_compiles_for_other_targets(target: str) -> None:
+    """The main convolution, forwards and backwards, in the dtypes of training, with matrix instructions."""
+    found = _compiled(target, "conv5x5-32", "tf32" if target == "sm_100" else "float32", "bfloat16")
+    assert {record.kernel for record in found} >= set(CONTRACTIONS)
+    products = [record for record in found if record.kernel in CONTRACTIONS]
+    assert [record.name for record in products if not record.instructions.get("mma")] == []
