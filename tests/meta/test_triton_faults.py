@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 from gate_process import run_cases
-from planted_faults import FORWARD, GRADIENTS
+from planted_faults import BACKWARD, FORWARD
 
 FAULTS = {
     "MissingMask": f"{FORWARD}[guided_pacconv2d-3x3-dilation2-float64]",
     "WrongStride": f"{FORWARD}[pacconv2d-5x5-stride2-float64]",
     "UnwrittenTile": f"{FORWARD}[pacconv_transpose2d-5x5-stride2-float64]",
     "DroppedTap": f"{FORWARD}[pacconv2d-5x5-stride2-float64]",
-    "DroppedPart": f"{GRADIENTS}[pacconv2d-3x3]",
+    "DroppedPart": f"{BACKWARD}[pacconv2d-3x3-float64]",
     "MissingPaddingInPooling": f"{FORWARD}[pacpool2d-3x3-float64]",
 }
 
