@@ -1,1 +1,7 @@
-"""Whole networks, as published, on pacbench's layers: models that workloads run and that training fits."""
+"""Whole networks, as published: for segmentation (FCN-8s, a small one, their pixel-adaptive forms) and for upsampling."""
+
+from .adaptive_fcn import NetworkWithCRF, pac_crf, pac_fcn
+from .fcn8s import FCN8s
+from .small_fcn import SmallFCN
+
+__all__ = ["FCN8s", "NetworkWithCRF", "SmallFCN", "pac_crf", "pac_fcn"]
