@@ -1,4 +1,4 @@
-"""The command line: `pacbench backends | verify | bench | run | report | resources | gpu-check | doctor`.
+"""The command line: `pacbench backends | verify | bench | run | train | report | resources | gpu-check | doctor`.
 
 Exit codes: 0 all is well; 1 a gate is red, a row failed, or something cannot be read or written; 2 wrong use;
 130 after Ctrl-C.
@@ -208,6 +208,56 @@ def _run(
     return run.start(checks.new_run_folder(output), settings)
 
 
+@app.command(
+    "train",
+    epilog="Example: pacbench train upsample --method pac_lite --factor 8 --data-root my-data --output my-pac; then "
+    "pacbench run joint_upsampling --factor 8 --data-root my-data --weights my-pac/weights.safetensors",
+)
+def _train(
+    context: typer.Context,
+    kind: Annotated[str, typer.Argument(metavar="upsample", help="A network for joint upsampling.")],
+    method: Annotated[str | None, typer.Option(metavar="NAME", help="msg_net, djf, djf_wide, pac_lite or pac.")] = None,
+    factor: Annotated[int | None, typer.Option(metavar="N", help="Of the upsampling.")] = None,
+    data_root: DataRoot = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Data set of the folder, or scenes_flow; the first there is.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder to write to; ./pacbench-trained/<kind> if not given.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Optimisation steps; 2000.")] = None,
+    batch: Annotated[int | None, typer.Option(metavar="N", help="Crops of a step, over all processes; 4.")] = None,
+    lr: Annotated[float | None, typer.Option(metavar="RATE", help="Learning rate at the start; 0.001.")] = None,
+    crop: Annotated[int | None, typer.Option(metavar="N", help="Side of a crop in pixels; 64.")] = None,
+    scenes: Annotated[int | None, typer.Option(metavar="N", help="Embedded scenes to learn from; 64.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Of everything random; 0.")] = None,
+    evaluate_every: Annotated[
+        int | None, typer.Option(metavar="N", help="Steps between measurements of the error; at the end.")
+    ] = None,
+    checkpoint_every: Annotated[int | None, typer.Option(metavar="N", help="Steps between checkpoints; 100.")] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="cpu or cuda.")] = "cpu",
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Processes that read images; 0.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Take this training up again, under its own settings.")
+    ] = None,
+) -> int:
+    """Train a network: the same data, crops, steps and seed whatever the method; weights, checkpoints, resume."""
+    from .commands import train_upsample
+
+    if kind != train_upsample.KIND:
+        raise checks.WrongUse(f"train: got {kind!r}, expected {train_upsample.KIND}")
+    if resume is not None:
+        _refuse_others(context, besides="resume", allowed=("kind",))
+        return train_upsample.resume(resume)
+    root = checks.existing_folder(data_root, "data root")
+    recipe = train_upsample.new_recipe(
+        method=method, factor=factor, data_root=str(root) if root is not None else None, data=data, steps=steps,
+        batch=batch, rate=lr, crop=crop, scenes=scenes, seed=seed, evaluate_every=evaluate_every,
+        checkpoint_every=checkpoint_every, device=device, workers=workers,
+    )  # fmt: skip
+    return train_upsample.start(recipe, output or Path("pacbench-trained", kind))
+
+
 @app.command("report", epilog="Example: pacbench report my-run --output my-report")
 def _report(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
@@ -263,11 +313,11 @@ def _doctor(data_root: DataRoot = None) -> int:
     return doctor(checks.existing_folder(data_root, "data root"))
 
 
-def _refuse_others(context: typer.Context, besides: str) -> None:
+def _refuse_others(context: typer.Context, besides: str, allowed: tuple[str, ...] = ()) -> None:
     given = [
         name
         for name, value in context.params.items()
-        if value and name != besides and context.get_parameter_source(name).name == "COMMANDLINE"  # type: ignore[union-attr]
+        if value and name not in (besides, *allowed) and context.get_parameter_source(name).name == "COMMANDLINE"  # type: ignore[union-attr]
     ]
     if given:
         raise checks.WrongUse(
