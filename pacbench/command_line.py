@@ -137,7 +137,9 @@ def _bench(
     ] = None,
     parts: Annotated[
         list[str] | None,
-        typer.Option(metavar="A[,B]", help="With --interleaved: only time, accuracy, memory, threads, sizes or isa."),
+        typer.Option(
+            metavar="A[,B]", help="With --interleaved: only time, accuracy, memory, threads, sizes, isa or upsampling."
+        ),
     ] = None,
 ) -> int:
     """Time single operators and whole CRFs: ratios, GFLOP/s, % of the measured FMA peak, peak memory."""
