@@ -101,4 +101,4 @@ TARGETS: tuple[Target, ...] = (
     *_both(UPSAMPLING, "ratio_to_plain", "<=", 1.0, 1.15),
     *_both(UPSAMPLING, "memory_share_of_against", "<=", 0.2, 0.2),
 )
-"""Of the issues on the native backend and joint upsampling; `pacbench bench --interleaved` prints them beside its own."""
+"""Of the issues on the native backend and joint upsampling; `bench --interleaved` prints them beside its figures."""
