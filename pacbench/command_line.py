@@ -1,4 +1,4 @@
-"""The command line: `pacbench backends | verify | bench | run | report | resources | gpu-check | doctor`.
+"""The command line: `pacbench backends | verify | bench | run | train | report | resources | gpu-check | doctor`.
 
 Exit codes: 0 all is well; 1 a gate is red, a row failed, or something cannot be read or written; 2 wrong use;
 130 after Ctrl-C.
@@ -179,6 +179,13 @@ def _run(
     rounds: Rounds = None,
     timeout: Timeout = 3600,
     allocator: Annotated[str, typer.Option(metavar="NAME", help=ALLOCATOR_HELP)] = DEFAULT,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Weights that `pacbench train` wrote, for real data; may be repeated."),
+    ] = None,
+    save_predictions: Annotated[
+        bool, typer.Option("--save-predictions", help="Write predicted label images, in VOC's palette, into DIR.")
+    ] = False,
     resume: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Take this run up again, under its own settings.")
     ] = None,
@@ -193,9 +200,76 @@ def _run(
     settings = run.new_settings(
         chosen, checks.known_backends(backend), methods=checks.names(methods), profile=checks.known_profile(profile),
         rounds=rounds, data_root=checks.existing_folder(data_root, "data root"), timeout_s=timeout,
-        allocator=checks.known_allocator(allocator),
+        allocator=checks.known_allocator(allocator), weights=checks.existing_files(weights, "weights"),
+        save_predictions=save_predictions,
     )  # fmt: skip
     return run.start(checks.new_run_folder(output), settings)
+
+
+@app.command(
+    "train",
+    epilog="Example: pacbench train fcn --data-root camvid --epochs 40 --output my-fcn; then pacbench train crf "
+    "--data-root camvid --init my-fcn/weights.safetensors. Several GPUs: torchrun --nproc-per-node 2 --no-python "
+    "pacbench train fcn --device cuda",
+)
+def _train(
+    context: typer.Context,
+    kind: Annotated[str, typer.Argument(metavar="fcn|crf|pacfcn", help="A network, a CRF on one, or PacFCN.")],
+    data_root: DataRoot = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder to write to; ./pacbench-trained/<kind> if not given.")
+    ] = None,
+    init: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Weights to begin with; may be repeated.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Optimisation steps in all.")] = None,
+    epochs: Annotated[float | None, typer.Option(metavar="N", help="Instead: how often each image is seen.")] = None,
+    batch: Annotated[int | None, typer.Option(metavar="N", help="Images of a step, over all processes; 8.")] = None,
+    lr: Annotated[float | None, typer.Option(metavar="RATE", help="Learning rate at the start.")] = None,
+    crop: Annotated[
+        str | None, typer.Option(metavar="HxW", help="What is cut out of each image; the first image's size.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Of everything random; 0.")] = None,
+    network: Annotated[str | None, typer.Option(metavar="NAME", help="small or vgg16, without --init.")] = None,
+    width: Annotated[int | None, typer.Option(metavar="N", help="Channels of the small network's first stage.")] = None,
+    guide_scale: Annotated[
+        float | None, typer.Option(metavar="X", help="pacfcn: what the guide is multiplied with.")
+    ] = None,
+    dilations: Annotated[str, typer.Option(metavar="A[-B]", help="crf: of PAC-CRF's kernels.")] = "16-64",
+    joint: Annotated[
+        bool, typer.Option("--joint/--no-joint", help="crf: end with a stage that trains the network too.")
+    ] = True,
+    evaluate_every: Annotated[
+        int | None, typer.Option(metavar="N", help="Steps between measurements of mIoU; at the end of each stage.")
+    ] = None,
+    checkpoint_every: Annotated[int | None, typer.Option(metavar="N", help="Steps between checkpoints; 50.")] = None,
+    validated: Annotated[
+        int | None, typer.Option(metavar="N", help="Images of val to measure on; all if not given.")
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="cpu or cuda.")] = "cpu",
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Processes that read images; 0.")] = None,
+    compact: Annotated[
+        bool, typer.Option("--compact", help="Write the weights as float16, and only what was trained.")
+    ] = False,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Take this training up again, under its own settings.")
+    ] = None,
+) -> int:
+    """Train on a data set's train split, measure on its val split; deterministic, resumable."""
+    from .commands import train
+
+    if resume is not None:
+        _refuse_others(context, besides="resume", and_besides="kind")
+        return train.resume(resume)
+    root = checks.existing_folder(data_root, "data root")
+    recipe = train.new_recipe(
+        kind, data_root=str(root) if root else None, init=tuple(str(path.resolve()) for path in init or ()),
+        steps=steps, epochs=epochs, batch=batch, rate=lr, crop=train.size_of(crop), seed=seed, network=network,
+        width=width, guide_scale=guide_scale, crf=train.dilations_of(dilations), joint=joint,
+        evaluate_every=evaluate_every, checkpoint_every=checkpoint_every, validated=validated, device=device,
+        workers=workers, compact=compact,
+    )  # fmt: skip
+    return train.start(recipe, (output or Path("pacbench-trained", kind)).absolute())
 
 
 @app.command("report", epilog="Example: pacbench report my-run --output my-report")
@@ -253,11 +327,11 @@ def _doctor(data_root: DataRoot = None) -> int:
     return doctor(checks.existing_folder(data_root, "data root"))
 
 
-def _refuse_others(context: typer.Context, besides: str) -> None:
+def _refuse_others(context: typer.Context, besides: str, and_besides: str = "") -> None:
     given = [
         name
         for name, value in context.params.items()
-        if value and name != besides and context.get_parameter_source(name).name == "COMMANDLINE"  # type: ignore[union-attr]
+        if value and name not in (besides, and_besides) and context.get_parameter_source(name).name == "COMMANDLINE"  # type: ignore[union-attr]
     ]
     if given:
         raise checks.WrongUse(

@@ -45,6 +45,8 @@ class RunSettings(_Line):
     profile: str
     rounds: int = Field(ge=1)
     data_root: str | None = None
+    weights: list[str] = []
+    save_predictions: bool = False
     cases: str | None = None
     allocator: str = "default"
     timeout_s: float | None = None

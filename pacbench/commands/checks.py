@@ -77,6 +77,14 @@ def existing_folder(path: Path | None, what: str) -> Path | None:
     return path.resolve() if path is not None else None
 
 
+def existing_files(paths: Sequence[Path] | None, what: str) -> list[Path]:
+    """The absolute paths of files that must be there; raises WrongUse."""
+    for path in paths or ():
+        if not path.is_file():
+            raise WrongUse(f"{what}: got {path}, expected a file")
+    return [path.resolve() for path in paths or ()]
+
+
 def new_run_folder(output: Path | None) -> Path:
     """Folder of a new run; raises WrongUse where one lies already."""
     folder = (output or Path("pacbench-runs", time.strftime("%Y%m%dT%H%M%S"))).absolute()

@@ -34,6 +34,8 @@ def new_settings(
     timeout_s: float | None,
     cases: str | None = None,
     allocator: str = DEFAULT,
+    weights: list[Path] | None = None,
+    save_predictions: bool = False,
 ) -> RunSettings:
     """Settings of a new run; `rounds` None takes the profile's number."""
     return RunSettings(
@@ -43,6 +45,8 @@ def new_settings(
         profile=profile,
         rounds=rounds or PROFILES[profile].rounds,
         data_root=str(data_root) if data_root is not None else None,
+        weights=[str(path) for path in weights or []],
+        save_predictions=save_predictions,
         cases=cases,
         allocator=allocator,
         timeout_s=timeout_s,

@@ -107,6 +107,9 @@ def command(
     ]
     if settings.data_root is not None:
         words.append(f"--pacbench-data-root={settings.data_root}")
+    if not job.is_gate:
+        words += [f"--pacbench-weights={path}" for path in settings.weights]
+        words += ["--pacbench-save-predictions"] if settings.save_predictions else []
     if methods is not None and not job.is_gate:
         words.append(f"--pacbench-methods={','.join(methods)}")
     if job.marker:
@@ -124,7 +127,9 @@ def spread(backend: Backend) -> list[str]:
     return ["-p", "xdist", "-n", str(cores), "--dist", "worksteal"]
 
 
-def job_key(job: Job, settings: RunSettings, environment: Environment, *, backend_code: str, data: str | None) -> str:
+def job_key(
+    job: Job, settings: RunSettings, environment: Environment, *, backend_code: str, data: str | None, weights: str = ""
+) -> str:
     """Digest of everything that a job's result depends on; a result is reused only under the same key.
 
     Args:
@@ -133,6 +138,7 @@ def job_key(job: Job, settings: RunSettings, environment: Environment, *, backen
         environment: Where it runs, the hash of the package among it.
         backend_code: Digest of the backend's code where it lies outside the package, else its name.
         data: Digest of the data folder's listing, None without one.
+        weights: Digest of the weights files' contents, empty without any.
     """
     parts = [environment.package_hash, *(repr(getattr(environment, name)) for name in _ESSENTIALS)]
     parts += [
@@ -145,6 +151,8 @@ def job_key(job: Job, settings: RunSettings, environment: Environment, *, backen
         repr(settings.methods),
         repr(settings.cases),
         repr(settings.data_root),
+        repr(settings.save_predictions),
         repr(data),
+        weights,
     ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

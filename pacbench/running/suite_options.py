@@ -27,6 +27,8 @@ class SuiteOptions:
         profile: How much to measure.
         data_root: Folder of real data sets; None for the embedded data.
         methods: Methods to run; None for all.
+        weights: Weights of networks.
+        save_predictions: Whether predicted label images are written into the run folder.
         list_methods: File to write the names of methods to, instead of running anything.
     """
 
@@ -37,6 +39,8 @@ class SuiteOptions:
     profile: str
     data_root: Path | None
     methods: tuple[str, ...] | None
+    weights: tuple[Path, ...]
+    save_predictions: bool
     list_methods: Path | None
 
     @classmethod
@@ -59,6 +63,8 @@ class SuiteOptions:
             profile=options.pacbench_profile or next(iter(PROFILES)),
             data_root=data_root,
             methods=split_names(options.pacbench_methods) or None,
+            weights=_existing_files(options.pacbench_weights),
+            save_predictions=bool(options.pacbench_save_predictions),
             list_methods=options.pacbench_list_methods,
         )
 
@@ -66,6 +72,13 @@ class SuiteOptions:
 def split_names(value: str | None) -> tuple[str, ...]:
     """Names of a comma-separated option, each once, in order."""
     return tuple(dict.fromkeys(name for part in (value or "").split(",") if (name := part.strip())))
+
+
+def _existing_files(paths: list[Path] | None) -> tuple[Path, ...]:
+    for path in paths or ():
+        if not path.is_file():
+            raise pytest.UsageError(f"weights: got {path}, expected a file")
+    return tuple(paths or ())
 
 
 def _folder_of_environment() -> Path | None:
