@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from pacbench.suites.joint_upsampling.recipe import UpsamplingRecipe
 
 KIND = "upsample"
+OWN = frozenset({"method", "factor", "data", "scenes"})
+"""Options that the other kinds have not."""
+ONLY_OTHERS = frozenset({
+    "init", "epochs", "network", "width", "guide_scale", "dilations", "joint", "validated", "compact",
+})  # fmt: skip
+"""Options that only the other kinds have."""
 
 
 def new_recipe(**asked: Any) -> UpsamplingRecipe:
@@ -49,6 +56,16 @@ def new_recipe(**asked: Any) -> UpsamplingRecipe:
         raise WrongUse(
             f"train {KIND}: got {first['input']!r} for {first['loc'][0]}, expected it to fit ({first['msg']})"
         ) from error
+
+
+def side_of(text: str | None) -> int | None:
+    """A crop's side given as N or NxN; raises WrongUse."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"([1-9]\d*)(?:x\1)?", text)
+    if found is None:
+        raise WrongUse(f"--crop: got {text!r}, expected a side such as 64")
+    return int(found[1])
 
 
 def start(recipe: UpsamplingRecipe, folder: Path) -> int:

@@ -171,7 +171,10 @@ def test_the_command_trains_resumes_and_says_what_is_wrong(monkeypatch, capsys, 
         (["upsample", "--factor", 4], "got no --method, expected one"),
         (["upsample", "--method", "pac_light", "--factor", 4], "did you mean 'pac_lite'?"),
         (["upsample", "--method", "djf", "--factor", 1], "got 1 for factor"),
-        (["upsampel"], "train: got 'upsampel', expected upsample"),
+        (["upsampel"], "train: got 'upsampel', expected one of fcn, crf, pacfcn or upsample"),
+        (["upsample", "--width", 3], "train upsample: got width, expected options of its own"),
+        (["fcn", "--factor", 4], "train fcn: got factor, expected options of its own"),
+        (["upsample", "--method", "djf", "--factor", 4, "--crop", "64x32"], "expected a side such as 64"),
     ):
         code, _, said = run(monkeypatch, capsys, "train", *options)
         assert code == 2
