@@ -87,16 +87,18 @@ def test_joint_upsampling_of_the_embedded_data(tmp_path):
             assert bool(record.parameters) == (method == "guided_filter")
             assert record.panel is None or (tmp_path / record.panel).is_file()
             assert (record.panel is not None) == (data == "scenes")
-            timed = found.pop(f"test_time[x4-{data}-{method}]")
-            assert (timed.direction, len(timed.samples_s)) == ("total", 3)
+            if data != "motorcycle":
+                timed = found.pop(f"test_time[x4-{data}-{method}]")
+                assert (timed.direction, len(timed.samples_s)) == ("total", 3)
     for data in ("scenes", "scenes_flow", "motorcycle"):
         assert found.pop(f"test_data[{data}]").outcome == "passed"
-        timed = found.pop(f"test_time[x4-{data}-msg_net]")
-        assert timed.outcome == "passed", timed.reason
-        assert timed.metrics["parameters"] == sum(parameter.numel() for parameter in MSGNet(4).parameters())
         untrained = found.pop(f"test_quality[x4-{data}-msg_net]")
         assert untrained.outcome == "skipped"
         assert "pacbench train upsample --method msg_net" in untrained.reason
+    timed = found.pop("test_time[x4-scenes-msg_net]")
+    assert timed.outcome == "passed", timed.reason
+    assert timed.metrics["parameters"] == sum(parameter.numel() for parameter in MSGNet(4).parameters())
+    assert "twice the time" in found.pop("test_time[x4-scenes_flow-msg_net]").reason
     assert not found
 
 
