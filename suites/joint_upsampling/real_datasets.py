@@ -118,7 +118,7 @@ def _flow_set(name: str, entries: Iterable[FlowEntry]) -> UpsamplingDataset:
 
 
 def _sintel(root: Path, profile: str) -> dict[str, Data]:
-    name = "MPI Sintel (clean), flow in pixels"
+    name = f"MPI Sintel{' (clean)' if (root / 'training').is_dir() else ''}, flow in pixels"
     if not sintel.has_split(root):
         found = _flow_set(f"{name}, every frame found", sintel.entries(root, None))
         return {"sintel": Data(found, scenes_to_tune("flow", profile))}
