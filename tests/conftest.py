@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,3 +17,11 @@ def _xdist_is_no_business_of_subprocesses(monkeypatch: pytest.MonkeyPatch) -> No
     """
     for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _import_path_as_before() -> Iterator[None]:
+    """The command line looks for backends in the working directory, for as long as its process lives."""
+    before = list(sys.path)
+    yield
+    sys.path[:] = before

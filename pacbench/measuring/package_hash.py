@@ -26,6 +26,12 @@ def package_hash() -> str:
     return _digest(files)
 
 
+def folders_hash(*folders: Path) -> str:
+    """sha256 over the source files of folders, by their names within each; the order of the folders counts."""
+    files = {f"{number}/{name}": path for number, folder in enumerate(folders) for name, path in _sources(folder)}
+    return _digest(files)
+
+
 def backend_hash(name: str) -> str:
     """Digest of a backend's code where that lies outside pacbench; its bare name where it does not.
 

@@ -119,4 +119,4 @@ def test_gate(name: str, isa: str, built: Callable[[Sanitizer], Path], run_nativ
     sanitizer = SANITIZERS[name]
     variables = _environment(sanitizer)
     variables[library.LIBRARY_VARIABLE] = str(built(sanitizer))
-    run_native_gate(isa, 3, _prefix(sanitizer), **variables)
+    run_native_gate(name, isa, 3, _prefix(sanitizer), **variables)
