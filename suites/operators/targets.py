@@ -85,6 +85,8 @@ TARGETS: tuple[Target, ...] = (
     *_both("W3", "percent_of_useful_floor", ">=", 60, 45),
     *_both("W3", "times_faster_than_against", ">=", 20, 20),
     Target("W3", "forward", "times_faster_than_full_crf", ">=", 2),
+    Target("W3", "forward", "lattice_times_faster_on_1_thread", ">=", 1),
+    Target("W3", "forward", "lattice_times_faster_on_2_threads", ">=", 1.6),
     Target("W4", "forward", "percent_of_pooling_floor", ">=", 45),
     Target("W4", "forward", "times_faster_than_against", ">=", 85),
     Target("W4b", "forward", "percent_of_pooling_floor", ">=", 70),
@@ -97,4 +99,7 @@ TARGETS: tuple[Target, ...] = (
     *_both("W1", "avx2_ratio_to_avx512", "<=", 1.25, 1.4),
     *_everywhere("relative_error", "<=", 1e-6),
 )
-"""Of issue "The native CPU backend"; `pacbench bench --interleaved` prints them beside what it measured."""
+"""Of issue "The native CPU backend", and of the lattice.
+
+`pacbench bench --interleaved` prints them beside what it measured.
+"""
