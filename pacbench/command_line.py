@@ -176,6 +176,14 @@ def _run(
     profile: Profile = "standard",
     data_root: DataRoot = None,
     output: Output = None,
+    factor: Annotated[
+        list[str] | None,
+        typer.Option(metavar="N[,N]", help="Factors of joint_upsampling, which must be the only suite."),
+    ] = None,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Weights that `pacbench train` wrote, for real data; may be repeated."),
+    ] = None,
     rounds: Rounds = None,
     timeout: Timeout = 3600,
     allocator: Annotated[str, typer.Option(metavar="NAME", help=ALLOCATOR_HELP)] = DEFAULT,
@@ -190,9 +198,11 @@ def _run(
         _refuse_others(context, besides="resume")
         return run.resume(resume)
     chosen = checks.known_suites(suites, workloads(), [name for name in list_suites() if name != "gradients"])
+    factors = checks.known_factors(factor, chosen)
     settings = run.new_settings(
         chosen, checks.known_backends(backend), methods=checks.names(methods), profile=checks.known_profile(profile),
         rounds=rounds, data_root=checks.existing_folder(data_root, "data root"), timeout_s=timeout,
+        factors=factors, weights=checks.existing_files(weights, "weights"),
         allocator=checks.known_allocator(allocator),
     )  # fmt: skip
     return run.start(checks.new_run_folder(output), settings)

@@ -38,6 +38,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="folder of real data sets (default: the environment variable PACBENCH_DATA)",
     )
+    group.addoption(
+        "--pacbench-weights",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        help="weights of a network, as `pacbench train` writes them; may be repeated",
+    )
+    group.addoption("--pacbench-factor", metavar="N[,N]", help="factors of joint upsampling (default: the profile's)")
     group.addoption("--pacbench-methods", metavar="A[,B]", help="methods to run, of those that a suite has")
     group.addoption(
         "--pacbench-list-methods",

@@ -45,7 +45,9 @@ class RunSettings(_Line):
     profile: str
     rounds: int = Field(ge=1)
     data_root: str | None = None
+    weights: list[str] = []
     cases: str | None = None
+    factors: list[int] | None = None
     allocator: str = "default"
     timeout_s: float | None = None
     command: str

@@ -33,7 +33,9 @@ def new_settings(
     data_root: Path | None,
     timeout_s: float | None,
     cases: str | None = None,
+    factors: list[int] | None = None,
     allocator: str = DEFAULT,
+    weights: list[Path] | None = None,
 ) -> RunSettings:
     """Settings of a new run; `rounds` None takes the profile's number."""
     return RunSettings(
@@ -43,7 +45,9 @@ def new_settings(
         profile=profile,
         rounds=rounds or PROFILES[profile].rounds,
         data_root=str(data_root) if data_root is not None else None,
+        weights=[str(path) for path in weights or []],
         cases=cases,
+        factors=factors or None,
         allocator=allocator,
         timeout_s=timeout_s,
         command=command_line(),

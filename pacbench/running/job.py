@@ -107,6 +107,10 @@ def command(
     ]
     if settings.data_root is not None:
         words.append(f"--pacbench-data-root={settings.data_root}")
+    if not job.is_gate:
+        words += [f"--pacbench-weights={path}" for path in settings.weights]
+    if settings.factors is not None and not job.is_gate:
+        words.append(f"--pacbench-factor={','.join(map(str, settings.factors))}")
     if methods is not None and not job.is_gate:
         words.append(f"--pacbench-methods={','.join(methods)}")
     if job.marker:
@@ -124,7 +128,9 @@ def spread(backend: Backend) -> list[str]:
     return ["-p", "xdist", "-n", str(cores), "--dist", "worksteal"]
 
 
-def job_key(job: Job, settings: RunSettings, environment: Environment, *, backend_code: str, data: str | None) -> str:
+def job_key(
+    job: Job, settings: RunSettings, environment: Environment, *, backend_code: str, data: str | None, weights: str = ""
+) -> str:
     """Digest of everything that a job's result depends on; a result is reused only under the same key.
 
     Args:
@@ -133,6 +139,7 @@ def job_key(job: Job, settings: RunSettings, environment: Environment, *, backen
         environment: Where it runs, the hash of the package among it.
         backend_code: Digest of the backend's code where it lies outside the package, else its name.
         data: Digest of the data folder's listing, None without one.
+        weights: Digest of the weights files' contents, empty without any.
     """
     parts = [environment.package_hash, *(repr(getattr(environment, name)) for name in _ESSENTIALS)]
     parts += [
@@ -144,7 +151,9 @@ def job_key(job: Job, settings: RunSettings, environment: Environment, *, backen
         settings.profile,
         repr(settings.methods),
         repr(settings.cases),
+        repr(settings.factors),
         repr(settings.data_root),
         repr(data),
+        weights,
     ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

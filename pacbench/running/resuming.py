@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from .job_end import unfinished_case
 def job_keys(settings: RunSettings, environment: Environment) -> dict[Job, str]:
     """The key of each job of a run, in the order in which they run."""
     data = data_hash(Path(settings.data_root)) if settings.data_root is not None else None
+    weights = ",".join(hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in settings.weights)
     code = {backend: backend_hash(backend) for backend in settings.backends}
     return {
-        job: job_key(job, settings, environment, backend_code=code[job.backend], data=data) for job in plan(settings)
+        job: job_key(job, settings, environment, backend_code=code[job.backend], data=data, weights=weights)
+        for job in plan(settings)
     }
 
 

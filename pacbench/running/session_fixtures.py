@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def session_fixtures(options: SuiteOptions) -> ModuleType:
-    """A plug-in that holds the fixtures `backend` (once for each name), `profile`, `data_root` and `run_folder`."""
+    """A plug-in that holds the fixture `backend` (once for each name), and one for all else that was asked for."""
 
     @pytest.fixture(scope="session", params=options.backends, ids=options.backends)
     def backend(request: pytest.FixtureRequest) -> Backend:
@@ -48,7 +48,12 @@ def session_fixtures(options: SuiteOptions) -> ModuleType:
         """Folder that the run writes to, if any."""
         return options.folder
 
+    @pytest.fixture(scope="session")
+    def weights() -> tuple[Path, ...]:
+        """Weights of networks that were given."""
+        return options.weights
+
     holder = ModuleType("pacbench_session_fixtures")
-    for fixture in (backend, profile, data_root, run_folder):
+    for fixture in (backend, profile, data_root, run_folder, weights):
         setattr(holder, fixture.__name__, fixture)
     return holder
