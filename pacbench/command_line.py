@@ -1,7 +1,7 @@
-"""The command line: `pacbench backends | verify | bench | run | report | resources | gpu-check | doctor`.
+"""The command line: `pacbench backends | verify | bench | run | report | compare | resources | …`.
 
-Exit codes: 0 all is well; 1 a gate is red, a row failed, or something cannot be read or written; 2 wrong use;
-130 after Ctrl-C.
+Exit codes: 0 all is well; 1 a gate is red, a row failed, a case is slower, or something cannot be read or written; 2
+wrong use; 3 ambiguous, with --strict; 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from . import __version__
-from .commands import checks
+from .commands import checks, comparing_commands
 from .errors import UnavailableError, UnknownNameError
 from .records import RecordError
 from .resources import BudgetError
@@ -210,6 +210,9 @@ def _report(
     from .commands.report import report
 
     return report(folder, output, panels=panels)
+
+
+comparing_commands.register(app)
 
 
 @app.command("resources", epilog="Example: pacbench resources --backend triton --target sm_90")

@@ -17,7 +17,7 @@ from pacbench.records import Environment, RunSettings
 GATE_SUITE = "gradients"
 """The suite that must be green before a number of a backend is shown."""
 
-_ESSENTIALS = (
+ESSENTIALS = (
     "python",
     "platform",
     "processor",
@@ -134,7 +134,7 @@ def job_key(job: Job, settings: RunSettings, environment: Environment, *, backen
         backend_code: Digest of the backend's code where it lies outside the package, else its name.
         data: Digest of the data folder's listing, None without one.
     """
-    parts = [environment.package_hash, *(repr(getattr(environment, name)) for name in _ESSENTIALS)]
+    parts = [environment.package_hash, *(repr(getattr(environment, name)) for name in ESSENTIALS)]
     parts += [
         job.suite,
         job.backend,
