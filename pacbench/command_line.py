@@ -52,6 +52,10 @@ Rounds = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Rounds, each a process; if not given, the profile's number.")
 ]
 Timeout = Annotated[float, typer.Option(min=1, metavar="S", help="Seconds that one job may take.")]
+MemoryLimit = Annotated[
+    float | None,
+    typer.Option(min=0.1, metavar="GB", help="Memory that one job may have; 90 % of the machine's if not given."),
+]
 DataRoot = Annotated[
     Path | None,
     typer.Option(metavar="DIR", envvar="PACBENCH_DATA", help="Folder of real data sets; embedded if not given."),
@@ -122,6 +126,7 @@ def _bench(
     output: Output = None,
     rounds: Rounds = None,
     timeout: Timeout = 3600,
+    memory_limit: MemoryLimit = None,
     allocator: Annotated[str, typer.Option(metavar="NAME", help=f"{ALLOCATOR_HELP} Every row gets the same.")] = KEPT,
     interleaved: Annotated[
         bool,
@@ -162,7 +167,7 @@ def _bench(
     wanted = run.operator_methods(checks.names(methods), checks.names(reference))
     settings = run.new_settings(
         [OPERATOR_SUITE], backends, methods=wanted, profile=profile, rounds=rounds, data_root=None,
-        timeout_s=timeout, cases=expression, allocator=allocator,
+        timeout_s=timeout, cases=expression, allocator=allocator, memory_limit_gb=memory_limit,
     )  # fmt: skip
     return run.start(folder, settings)
 
@@ -178,6 +183,7 @@ def _run(
     output: Output = None,
     rounds: Rounds = None,
     timeout: Timeout = 3600,
+    memory_limit: MemoryLimit = None,
     allocator: Annotated[str, typer.Option(metavar="NAME", help=ALLOCATOR_HELP)] = DEFAULT,
     resume: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Take this run up again, under its own settings.")
@@ -193,7 +199,7 @@ def _run(
     settings = run.new_settings(
         chosen, checks.known_backends(backend), methods=checks.names(methods), profile=checks.known_profile(profile),
         rounds=rounds, data_root=checks.existing_folder(data_root, "data root"), timeout_s=timeout,
-        allocator=checks.known_allocator(allocator),
+        allocator=checks.known_allocator(allocator), memory_limit_gb=memory_limit,
     )  # fmt: skip
     return run.start(checks.new_run_folder(output), settings)
 

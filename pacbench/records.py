@@ -167,8 +167,12 @@ def write_one(path: Path, line: BaseModel) -> None:
     """Write a file of one record (``run.json``, ``environment.json``): whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f".{path.name}.{os.getpid()}")
-    half.write_text(line.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    half.replace(path)
+    try:
+        half.write_text(line.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        half.replace(path)
+    except BaseException:
+        half.unlink(missing_ok=True)
+        raise
 
 
 def read_one(path: Path, kind: type[_Record]) -> _Record:

@@ -34,6 +34,7 @@ def new_settings(
     timeout_s: float | None,
     cases: str | None = None,
     allocator: str = DEFAULT,
+    memory_limit_gb: float | None = None,
 ) -> RunSettings:
     """Settings of a new run; `rounds` None takes the profile's number."""
     return RunSettings(
@@ -46,6 +47,7 @@ def new_settings(
         cases=cases,
         allocator=allocator,
         timeout_s=timeout_s,
+        memory_limit_bytes=int(memory_limit_gb * 1e9) if memory_limit_gb is not None else None,
         command=command_line(),
         started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     )
