@@ -46,6 +46,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="weights of a network, as `pacbench train` writes them; may be repeated",
     )
     group.addoption("--pacbench-factor", metavar="N[,N]", help="factors of joint upsampling (default: the profile's)")
+    group.addoption(
+        "--pacbench-save-predictions",
+        action="store_const",
+        const=True,
+        help="write each predicted label image into the run folder",
+    )
     group.addoption("--pacbench-methods", metavar="A[,B]", help="methods to run, of those that a suite has")
     group.addoption(
         "--pacbench-list-methods",

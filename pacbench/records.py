@@ -49,6 +49,7 @@ class RunSettings(_Line):
     rounds: int = Field(ge=1)
     data_root: str | None = None
     weights: list[str] = []
+    save_predictions: bool = False
     cases: str | None = None
     factors: list[int] | None = None
     allocator: str = "default"

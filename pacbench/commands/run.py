@@ -37,6 +37,7 @@ def new_settings(
     allocator: str = DEFAULT,
     weights: list[Path] | None = None,
     memory_limit_gb: float | None = None,
+    save_predictions: bool = False,
 ) -> RunSettings:
     """Settings of a new run; `rounds` None takes the profile's number."""
     return RunSettings(
@@ -47,6 +48,7 @@ def new_settings(
         rounds=rounds or PROFILES[profile].rounds,
         data_root=str(data_root) if data_root is not None else None,
         weights=[str(path) for path in weights or []],
+        save_predictions=save_predictions,
         cases=cases,
         factors=factors or None,
         allocator=allocator,

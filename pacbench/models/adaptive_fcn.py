@@ -27,7 +27,7 @@ SMALL_GUIDE_SCALE = 0.1
 RGB_SCALE = 30.0
 MEAN_FIELD_STEPS = 5
 
-Network = TypeVar("Network", FCN8s, SmallFCN)
+Network = TypeVar("Network", bound="FCN8s | SmallFCN")
 
 
 def pac_fcn(

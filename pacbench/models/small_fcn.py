@@ -47,12 +47,9 @@ class SmallFCN(nn.Module):
         self.score_fr = nn.Conv2d(6 * width, num_classes, 1)
         self.score_pool4 = nn.Conv2d(6 * width, num_classes, 1)
         self.score_pool3 = nn.Conv2d(4 * width, num_classes, 1)
-        for name, factor in (("upscore2", 2), ("upscore_pool4", 2), ("upscore8", 8)):
-            layer = nn.ConvTranspose2d(
-                num_classes, num_classes, 2 * factor, factor, factor // 2, groups=num_classes, bias=False
-            )
-            fill_bilinear(layer)
-            self.add_module(name, layer)
+        self.upscore2 = _upsampling(num_classes, 2)
+        self.upscore_pool4 = _upsampling(num_classes, 2)
+        self.upscore8 = _upsampling(num_classes, 8)
         for name, module in self.named_children():
             if name.startswith("conv"):
                 nn.init.kaiming_normal_(cast(Tensor, module.weight), nonlinearity="relu")
@@ -70,6 +67,13 @@ class SmallFCN(nn.Module):
         scores = _enlarged(self.upscore2, self.score_fr(pooled[4]), pooled[3]) + self.score_pool4(pooled[3])
         scores = _enlarged(self.upscore_pool4, scores, pooled[2]) + self.score_pool3(pooled[2])
         return _enlarged(self.upscore8, scores, image)
+
+
+def _upsampling(channels: int, factor: int) -> nn.ConvTranspose2d:
+    """Each channel by itself, bilinear to begin with."""
+    layer = nn.ConvTranspose2d(channels, channels, 2 * factor, factor, factor // 2, groups=channels, bias=False)
+    fill_bilinear(layer)
+    return layer
 
 
 def _enlarged(layer: nn.Module, scores: Tensor, like: Tensor) -> Tensor:

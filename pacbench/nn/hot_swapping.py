@@ -207,7 +207,7 @@ def _swapped(
                 layer.bias is not None, kernel_type, normalize_kernel=normalize_kernel, backend=backend,
             )  # fmt: skip
     new.to(device=layer.weight.device, dtype=layer.weight.dtype)
-    new.weight, new.bias = layer.weight, layer.bias
+    new.weight, new.bias = layer.weight, cast("nn.Parameter | None", layer.bias)
     new.train(layer.training)
     new._forward_hooks, new._backward_hooks = layer._forward_hooks, layer._backward_hooks
     return new

@@ -111,6 +111,7 @@ def command(
         words.append(f"--pacbench-data-root={settings.data_root}")
     if not job.is_gate:
         words += [f"--pacbench-weights={path}" for path in settings.weights]
+        words += ["--pacbench-save-predictions"] if settings.save_predictions else []
     if settings.factors is not None and not job.is_gate:
         words.append(f"--pacbench-factor={','.join(map(str, settings.factors))}")
     if methods is not None and not job.is_gate:
@@ -164,6 +165,7 @@ def job_key(
         repr(settings.cases),
         repr(settings.factors),
         repr(settings.data_root),
+        repr(settings.save_predictions),
         repr(data),
         weights,
     ]

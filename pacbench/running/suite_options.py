@@ -28,6 +28,7 @@ class SuiteOptions:
         data_root: Folder of real data sets; None for the embedded data.
         methods: Methods to run; None for all.
         weights: Weights of networks.
+        save_predictions: Whether predicted label images are written into the run folder.
         list_methods: File to write the names of methods to, instead of running anything.
     """
 
@@ -39,6 +40,7 @@ class SuiteOptions:
     data_root: Path | None
     methods: tuple[str, ...] | None
     weights: tuple[Path, ...]
+    save_predictions: bool
     list_methods: Path | None
 
     @classmethod
@@ -67,6 +69,7 @@ class SuiteOptions:
             data_root=data_root,
             methods=split_names(options.pacbench_methods) or None,
             weights=_existing_files(options.pacbench_weights),
+            save_predictions=bool(options.pacbench_save_predictions),
             list_methods=options.pacbench_list_methods,
         )
 

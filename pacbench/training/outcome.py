@@ -32,8 +32,8 @@ def write_outcome(
     metrics: Mapping[str, float],
 ) -> None:
     """Write the three files, each whole or not at all."""
-    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    write_weights(folder / WEIGHTS, state, {"task": task.name})
+    state = {name: value.detach().cpu().contiguous() for name, value in task.exported(model.state_dict()).items()}
+    write_weights(folder / WEIGHTS, state, {"task": task.name, **task.header()})
     lines = "".join(json.dumps(line) + "\n" for line in history)
     write_whole(folder / HISTORY, lambda path: path.write_text(lines, encoding="utf-8"))
     said: dict[str, Any] = {

@@ -56,6 +56,14 @@ class Task(ABC):
         It is written beside the weights.
         """
 
+    def header(self) -> Mapping[str, str]:
+        """What the header of the weights file says; nothing unless a task has something to say."""
+        return {}
+
+    def exported(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """What of the model's state_dict the weights file holds; all of it unless a task says otherwise."""
+        return state
+
     @abstractmethod
     def train_size(self) -> int:
         """How many training items there are, at least 1."""

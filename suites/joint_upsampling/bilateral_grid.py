@@ -70,13 +70,16 @@ def _cells(guide: Array, bandwidths: Bandwidths) -> npt.NDArray[np.int64]:
 def _blur(codes: npt.NDArray[np.int64], strides: npt.NDArray[np.int64]) -> sparse.csr_array:
     vertices = len(codes)
     own = np.arange(vertices)
-    blur = sparse.diags_array(np.full(vertices, 2.0 * len(strides))).tocsr()
+    rows, columns = [own], [own]
     for stride in strides:
         place = np.searchsorted(codes, codes + stride).clip(max=vertices - 1)
         there = codes[place] == codes + stride
-        next_one = sparse.csr_array((np.ones(there.sum()), (own[there], place[there])), shape=(vertices, vertices))
-        blur = blur + next_one + next_one.T
-    return blur.tocsr()
+        rows += [own[there], place[there]]
+        columns += [place[there], own[there]]
+    pairs = (np.concatenate(rows), np.concatenate(columns))
+    values = np.ones(len(pairs[0]))
+    values[:vertices] = 2.0 * len(strides)
+    return sparse.csr_array((values, pairs), shape=(vertices, vertices))
 
 
 def _bistochastised(blur: sparse.csr_array, pixels: Array) -> tuple[Array, Array]:

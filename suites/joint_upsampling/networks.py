@@ -50,7 +50,7 @@ def with_weights(
         path = shipped
     if path is None:
         raise NoWeightsError(
-            f"no weights: train them with `pacbench train upsample --method {method} --kind {kind} --factor {factor} "
+            f"no weights: train them on {kind} with `pacbench train upsample --method {method} --factor {factor} "
             "--data-root DIR --output OUT`, then give `--weights OUT/weights.safetensors`"
         )
     state = {key: value.to(torch.float32) for key, value in load_weights(path).items()}

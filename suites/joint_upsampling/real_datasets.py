@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from pacbench.data import flying_chairs, middlebury_flow, middlebury_stereo, nyu_depth, sintel
@@ -66,11 +66,13 @@ def spread(ids: tuple[str, ...], count: int) -> tuple[str, ...]:
     return tuple(ids[index * len(ids) // count] for index in range(count))
 
 
-def _nyu(root: Path, profile: str) -> dict[str, Data]:
-    def load(item_id: str) -> Item:
-        sample = nyu_depth.load_sample(root, item_id)
-        return Item(item_id, sample.image, sample.depth[None] * _CENTIMETRES, sample.known)
+def _load_nyu(root: Path, item_id: str) -> Item:
+    sample = nyu_depth.load_sample(root, item_id)
+    return Item(item_id, sample.image, sample.depth[None] * _CENTIMETRES, sample.known)
 
+
+def _nyu(root: Path, profile: str) -> dict[str, Data]:
+    load = partial(_load_nyu, root)
     tested = nyu_depth.split_ids(root, "test")
     trained = tuple(name for name in nyu_depth.split_ids(root, "train") if name not in tested)
     name = "NYU Depth V2, depth in cm"
@@ -151,3 +153,31 @@ _LAYOUTS = (
     _Layout("MPI Sintel (training/flow, or frame_NNNN.flo)", sintel.is_here, _sintel),
     _Layout("Flying Chairs (NNNNN_flow.flo)", flying_chairs.is_here, _chairs),
 )
+
+
+def _nyu_to_train_on(root: Path) -> UpsamplingDataset | None:
+    if not nyu_depth.is_here(root):
+        return None
+    tested = nyu_depth.split_ids(root, "test")
+    trained = tuple(name for name in nyu_depth.split_ids(root, "train") if name not in tested)
+    return UpsamplingDataset("NYU Depth V2, depth in cm, train frames", trained, partial(_load_nyu, root), "")
+
+
+def _sintel_to_train_on(root: Path) -> UpsamplingDataset | None:
+    if not (sintel.is_here(root) and sintel.has_split(root)):
+        return None
+    return _flow_set("MPI Sintel (clean), flow in pixels, train frames", sintel.entries(root, "train"))
+
+
+def _chairs_to_train_on(root: Path) -> UpsamplingDataset | None:
+    if not flying_chairs.is_here(root):
+        return None
+    return _flow_set("Flying Chairs, flow in pixels", flying_chairs.entries(root))
+
+
+TRAINING: Mapping[str, Callable[[Path], UpsamplingDataset | None]] = {
+    "nyu": _nyu_to_train_on,
+    "sintel": _sintel_to_train_on,
+    "chairs": _chairs_to_train_on,
+}
+"""What networks can be trained on, by name: None where a folder does not hold it, or nothing apart from its test."""

@@ -99,16 +99,17 @@ def test_quality(
     dataset = every_data[data].evaluation
     device = method.device(backend)
     _describe(record, method, "quality", dataset, factor, device)
+    upsample: Upsampler
     if method.learned:
         try:
-            upsample, path = with_weights(
+            learned, path = with_weights(
                 method.name, dataset.kind, factor, backend, weights, embedded=data_root is None
             )
         except (NoWeightsError, ValueError) as error:
             _skip_unless_data(error)
-        record.metric("parameters", parameters(upsample.network))
+        record.metric("parameters", parameters(learned.network))
         record.note(f"weights: {path.name}")
-        upsample = Learned(upsample.network.to(device))
+        upsample = Learned(learned.network.to(device))
     else:
         upsample = _tuned(method, factor, every_data[data].tuning, backend, tuner, record)
         record.metric("parameters", 0)

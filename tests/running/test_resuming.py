@@ -109,6 +109,8 @@ def test_the_key_depends_on_all_that_a_result_does(environment: Environment):
         job_key(job, settings(methods=["m"]), environment, backend_code="c", data=None),
         job_key(job, settings(data_root="/d"), environment, backend_code="c", data=None),
         job_key(job, settings(cases="k"), environment, backend_code="c", data=None),
+        job_key(job, settings(save_predictions=True), environment, backend_code="c", data=None),
+        job_key(job, settings(), environment, backend_code="c", data=None, weights="w"),
     ]
     for name, value in {"package_hash": "x", "torch": "3", "threads": 9, "gpu": ["x"], "allocator": "x"}.items():
         changed = environment.model_copy(update={name: value})
