@@ -1,4 +1,4 @@
-"""The native library under sanitizers: gate and lattice run clean on builds that look for bad memory, overflow and races.
+"""The native library under sanitizers: gate and lattice run clean on builds that look for bad memory, overflow, races.
 
 AddressSanitizer and UndefinedBehaviorSanitizer look at the OpenMP build, ThreadSanitizer at the one with `std::thread`,
 since it does not understand an OpenMP runtime that was built without it. A planted fault shows that each would speak.
