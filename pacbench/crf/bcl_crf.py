@@ -185,7 +185,9 @@ class BCLCRF(nn.Module):
                     f"BCLCRF: unary is {tuple(unary.shape)}, expected the image's height and width {image.size}"
                 )
         images = [self._infer(each, image) for each, image in zip(unary, kernel, strict=True)]
-        return torch.stack(images).to(unary) if images else unary.clone()
+        # one image needs no copy
+        joined = images[0][None] if len(images) == 1 else torch.stack(images) if images else unary.clone()
+        return joined.to(unary)
 
     def _infer(self, unary: Tensor, image: ConvolvedImage) -> Tensor:
         lattice = image.lattices[0].lattice

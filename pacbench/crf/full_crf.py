@@ -185,7 +185,9 @@ class FullCRF(nn.Module):
                     f"FullCRF: unary is {tuple(unary.shape)}, expected the image's height and width {lattices.size}"
                 )
         images = [self._infer(each, lattices) for each, lattices in zip(unary, kernel, strict=True)]
-        return torch.stack(images).to(unary) if images else unary.clone()
+        # one image needs no copy
+        joined = images[0][None] if len(images) == 1 else torch.stack(images) if images else unary.clone()
+        return joined.to(unary)
 
     def _infer(self, unary: Tensor, kernel: ImageLattices) -> Tensor:
         dtype = kernel.lattices[0].dtype

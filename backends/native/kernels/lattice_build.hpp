@@ -56,9 +56,11 @@ template <class Work> void for_each_job(Index jobs, Index threads, const Work &w
       &context);
 }
 
-// Runs work(first, last) over ranges of 0 to count - 1, one for each thread.
-template <class Work> void for_each_range(Index count, Index threads, const Work &work) {
-  const Index ranges = most((Index)1, least(threads, ceil_div(count, (Index)256)));
+constexpr Index WORTH_A_THREAD = 65536; // multiply-adds or so: a parallel region costs as much as some thousands
+
+// Runs work(first, last) over ranges of 0 to count - 1, one for each thread that is worth it: `cost` is of one of count.
+template <class Work> void for_each_range(Index count, Index cost, Index threads, const Work &work) {
+  const Index ranges = most((Index)1, least(threads, count * cost / WORTH_A_THREAD));
   for_each_job(ranges, threads, [&](Index range) { work(count * range / ranges, count * (range + 1) / ranges); });
 }
 
@@ -173,16 +175,18 @@ template <int D> static bool join_bands(Lattice &lattice) {
   return true;
 }
 
+constexpr Index COST_OF_LOOK_UP = 64; // beside that of a multiply-add
+
 // A step along axis j adds d to coordinate j and takes 1 from all others. One look-up serves a point and its neighbour.
 template <int D> static bool find_neighbours(Lattice &lattice, Index threads) {
   const int d = D ? D : lattice.dimensions;
   const Index points = lattice.points;
   if (!lattice.neighbours.resize((d + 1) * points * 2)) return false;
-  for_each_range((d + 1) * points * 2, threads, [&](Index first, Index last) {
+  for_each_range((d + 1) * points * 2, 1, threads, [&](Index first, Index last) {
     for (Index i = first; i < last; i++) lattice.neighbours.at[i] = (int32_t)points;
   });
   const KeyHash hash(d);
-  for_each_range(points, threads, [&](Index first, Index last) {
+  for_each_range(points, (d + 1) * COST_OF_LOOK_UP, threads, [&](Index first, Index last) {
     for (Index i = first; i < last; i++) {
       int32_t key[MOST_DIMENSIONS + 1];
       memcpy(key, lattice.keys.at + i * d, (size_t)d * sizeof(int32_t));

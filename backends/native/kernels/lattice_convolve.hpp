@@ -10,7 +10,7 @@ namespace PACBENCH_NAMESPACE {
 template <int D> static void look_up(const Lattice &lattice, const int32_t *offsets, Index taps, int32_t *table, Index threads) {
   const int d = D ? D : lattice.dimensions;
   const KeyHash hash(d);
-  for_each_range(lattice.points, threads, [&](Index first, Index last) {
+  for_each_range(lattice.points, taps * COST_OF_LOOK_UP, threads, [&](Index first, Index last) {
     for (Index i = first; i < last; i++)
       for (Index t = 0; t < taps; t++) {
         int32_t key[MOST_DIMENSIONS];

@@ -43,7 +43,8 @@ static void slice(const LatticeCall &call, const Scalar *values, Scalar weight, 
   const Lattice &lattice = lattice_of(&call);
   for_each_job(lattice.bands, call.threads, [&](Index b) {
     const Band &band = lattice.band[b];
-    slice_pixels(lattice, values, (const Scalar *)call.scale, weight, false, band, output + band.first * row, band.first, band.last, row);
+    slice_pixels(lattice, values, (const Scalar *)call.scale, weight, band, nullptr, output + band.first * row, band.first, band.last,
+                 row);
   });
 }
 
@@ -99,7 +100,7 @@ PACBENCH_LATTICE_ENTRY(normalisation) {
   clear_last_row(lattice, other.at, 1);
   Scalar *output = (Scalar *)call->output;
   slice(*call, blur(lattice, values.at, other.at, false, 1, call->threads), lattice.gain(), output, 1);
-  for_each_range(lattice.pixels, call->threads, [&](Index first, Index last) {
+  for_each_range(lattice.pixels, 4, call->threads, [&](Index first, Index last) {
     for (Index p = first; p < last; p++) output[p] = 1 / (Scalar)sqrt(output[p] + (Scalar)1e-20);
   });
   return 0;
@@ -120,7 +121,7 @@ PACBENCH_LATTICE_ENTRY(blur) {
   clear_last_row(lattice, values, row);
   const Scalar *blurred = blur(lattice, values, other.at, call->reverse != 0, row, call->threads);
   const Scalar gain = lattice.gain();
-  for_each_range(size, call->threads, [&](Index first, Index last) {
+  for_each_range(size, 1, call->threads, [&](Index first, Index last) {
     for (Index i = first; i < last; i++) values[i] = gain * blurred[i];
   });
   return 0;
@@ -143,7 +144,7 @@ PACBENCH_LATTICE_ENTRY(convolve) {
   (void)error, (void)error_size;
   const Lattice &lattice = lattice_of(call);
   Scalar *output = (Scalar *)call->output;
-  for_each_range(lattice.points, call->threads, [&](Index first, Index last) {
+  for_each_range(lattice.points, call->row * call->taps, call->threads, [&](Index first, Index last) {
     for_each_chunk(call->row, ConvolvePoints{(const Scalar *)call->input, (const Scalar *)call->weight, call->table, output, call->taps,
                                              call->row, first, last});
   });

@@ -92,14 +92,14 @@ static void splat_pixels(const Lattice &lattice, const Scalar *rows, const Scala
   PACBENCH_FOR_DIMENSIONS(lattice.dimensions, for_each_chunk(row, SplatPixels<D>{lattice, rows, scale, sums, first, last, row}))
 }
 
-// rows[p] += weight * scale * sum over vertices of b_v * values, or what that is where rows were not.
+// rows[p] = base[p] + weight * scale * sum over vertices of b_v * values; base null: 0. It may be `rows` itself.
 template <int D> struct SlicePixels {
   const Lattice &lattice;
   const Scalar *values, *scale;
   Scalar weight;
-  bool add;
   const int32_t *point_of; // of the band
-  Scalar *rows;            // begins at pixel first
+  const Scalar *base;      // begins at pixel first
+  Scalar *rows;            // likewise
   Index first, last, row;
 
   template <class Unit, int V> PACBENCH_INLINE_MEMBER void run(Index channel) const {
@@ -111,21 +111,21 @@ template <int D> struct SlicePixels {
       Chunk<Unit, V> sum, before;
       sum.clear();
       for (int v = 0; v <= d; v++) sum.add(barycentric[v], values + (Index)point_of[vertex[v]] * row + channel);
-      Scalar *target = rows + (p - first) * row + channel;
-      if (add) before.read(target);
+      const Index place = (p - first) * row + channel;
+      if (base) before.read(base + place);
       else before.clear();
       PACBENCH_UNROLL
       for (int i = 0; i < V; i++) before.part[i] += factor * sum.part[i];
-      before.write(target);
+      before.write(rows + place);
     }
   }
 };
 
-static void slice_pixels(const Lattice &lattice, const Scalar *values, const Scalar *scale, Scalar weight, bool add, const Band &band,
-                         Scalar *rows, Index first, Index last, Index row) {
+static void slice_pixels(const Lattice &lattice, const Scalar *values, const Scalar *scale, Scalar weight, const Band &band,
+                         const Scalar *base, Scalar *rows, Index first, Index last, Index row) {
   const int32_t *point_of = lattice.point_of.at + band.base;
   PACBENCH_FOR_DIMENSIONS(lattice.dimensions,
-                          for_each_chunk(row, SlicePixels<D>{lattice, values, scale, weight, add, point_of, rows, first, last, row}))
+                          for_each_chunk(row, SlicePixels<D>{lattice, values, scale, weight, point_of, base, rows, first, last, row}))
 }
 
 // Points [first, last): the sum of what the bands have for each.
@@ -149,7 +149,7 @@ struct JoinSums {
 };
 
 static void join_sums(const Lattice &lattice, const Scalar *sums, Scalar *values, Index row, Index threads) {
-  for_each_range(lattice.points, threads,
+  for_each_range(lattice.points, row, threads,
                  [&](Index first, Index last) { for_each_chunk(row, JoinSums{lattice, sums, values, first, last, row}); });
 }
 
@@ -183,7 +183,7 @@ static Scalar *blur(const Lattice &lattice, Scalar *values, Scalar *other, bool 
   const int axes = lattice.dimensions + 1;
   for (int axis = 0; axis < axes; axis++) {
     const int32_t *neighbours = lattice.neighbours.at + (Index)(reverse ? axes - 1 - axis : axis) * lattice.points * 2;
-    for_each_range(lattice.points, threads, [&](Index first, Index last) {
+    for_each_range(lattice.points, row, threads, [&](Index first, Index last) {
       for_each_chunk(row, BlurAxis{neighbours, values, other, first, last, lattice.points, row});
     });
     Scalar *const swapped = values;
