@@ -33,6 +33,9 @@ def register(app: typer.Typer) -> None:
         epilog="Example: pacbench compare base-run new-run --output comparison; two backends of one run: pacbench "
         "compare my-run:unfold my-run:native; two commits: pacbench compare --git main HEAD --cases W1",
     )(_compare)
+    app.command(
+        "calibrate", epilog="Example: pacbench calibrate --runs 3 --profile quick --cases W1,W2 --output my-machine"
+    )(_calibrate)
 
 
 def _compare(
@@ -78,6 +81,24 @@ def _compare(
 
     settings = _settings(suites, backend, cases, profile, rounds, timeout)
     return compare_revisions(base, new, settings, _folder(output), strict=strict)
+
+
+def _calibrate(
+    runs: Annotated[int, typer.Option(min=1, metavar="N", help="Independent A/A runs.")] = 3,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep the runs here; goes on with those that are there.")
+    ] = None,
+    suites: Suites = None,
+    backend: Backend = None,
+    cases: Cases = None,
+    profile: Profile = None,
+    rounds: Rounds = None,
+    timeout: Timeout = None,
+) -> int:
+    """Measure a backend against itself: how often verdicts are wrong on this machine, and which slowdowns are found."""
+    from .calibrate import run_calibration
+
+    return run_calibration(_settings(suites, backend, cases, profile, rounds, timeout), runs, _folder(output))
 
 
 def _settings(
