@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         "calibrate", epilog="Example: pacbench calibrate --runs 3 --profile quick --cases W1,W2 --output my-machine"
     )(_calibrate)
+    app.command("history", epilog="Example: pacbench history my-history --add my-run --fail-on-regression")(_history)
 
 
 def _compare(
@@ -99,6 +100,25 @@ def _calibrate(
     from .calibrate import run_calibration
 
     return run_calibration(_settings(suites, backend, cases, profile, rounds, timeout), runs, _folder(output))
+
+
+def _history(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the history, one file a run.")],
+    add: Annotated[Path | None, typer.Option(metavar="RUN", help="Add this run first.")] = None,
+    commit: Annotated[
+        str | None, typer.Option(metavar="REV", help="What the run measured; the commit that is checked out here.")
+    ] = None,
+    fail_on_regression: Annotated[
+        bool, typer.Option("--fail-on-regression", help="Exit 1 where a case has become slower for good, or failed.")
+    ] = False,
+    recent: Annotated[
+        int, typer.Option(min=1, metavar="N", help="A regression counts if it began in one of the N newest runs.")
+    ] = 10,
+) -> int:
+    """Tell how times moved from run to run: trend plots, and lasting changes of level with their commits."""
+    from .history import history
+
+    return history(folder, add, commit, fail_on_regression=fail_on_regression, recent=recent)
 
 
 def _settings(
