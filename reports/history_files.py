@@ -88,7 +88,7 @@ def trend_plot(line: Series, changes: Sequence[ChangePoint]) -> bytes:
             xycoords=("data", "axes fraction"), xytext=(3, -10), textcoords="offset points", fontsize=7,
         )  # fmt: skip
     axes.set_xticks(range(len(times)), [entry.commit[:8] for entry in line.entries], rotation=90, fontsize=6)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.2 * max(times))
     axes.set_ylabel("ms")
     title = one_line(f"{line.backend}: {line.case.partition('::')[2] or line.case}", 90)
     axes.set_title(f"{title}\n{one_line(line.machine, 100)}".replace("$", r"\$"), fontsize=8)
