@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -46,13 +47,21 @@ def compare(base: str, new: str, *, across_machines: bool, strict: bool, output:
 
 
 def tell(comparison: Comparison, output: Path | None, *, strict: bool) -> int:
-    """Print a comparison, write its files where a folder is given, and return its exit code."""
-    from pacbench.reports.comparison_files import write_comparison
+    """Print a comparison, write its files where a folder is given, and return its exit code.
+
+    On GitHub Actions it also goes into the step's summary, and what is slower or failed is annotated.
+    """
+    from pacbench.reports.comparison_files import comparison_markdown, write_comparison
     from pacbench.reports.comparison_table import comparison_table
+    from pacbench.reports.github_annotations import annotation_lines
     from pacbench.reports.terminal import rendered
 
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     console.print(rendered(comparison_table(comparison)))
+    for line in annotation_lines(comparison, strict=strict) if os.environ.get("GITHUB_ACTIONS") == "true" else ():
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        _append(Path(summary), comparison_markdown(comparison))
     if output is not None:
         try:
             paths = write_comparison(comparison, output, strict=strict)
@@ -61,3 +70,11 @@ def tell(comparison: Comparison, output: Path | None, *, strict: bool) -> int:
         for path in paths:
             console.print(str(path), highlight=False, markup=False, soft_wrap=True)
     return exit_code(comparison, strict=strict)
+
+
+def _append(path: Path, text: str) -> None:
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -33,6 +33,10 @@ def register(app: typer.Typer) -> None:
         epilog="Example: pacbench compare base-run new-run --output comparison; two backends of one run: pacbench "
         "compare my-run:unfold my-run:native; two commits: pacbench compare --git main HEAD --cases W1",
     )(_compare)
+    app.command(
+        "calibrate", epilog="Example: pacbench calibrate --runs 3 --profile quick --cases W1,W2 --output my-machine"
+    )(_calibrate)
+    app.command("history", epilog="Example: pacbench history my-history --add my-run --fail-on-regression")(_history)
 
 
 def _compare(
@@ -78,6 +82,43 @@ def _compare(
 
     settings = _settings(suites, backend, cases, profile, rounds, timeout)
     return compare_revisions(base, new, settings, _folder(output), strict=strict)
+
+
+def _calibrate(
+    runs: Annotated[int, typer.Option(min=1, metavar="N", help="Independent A/A runs.")] = 3,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep the runs here; goes on with those that are there.")
+    ] = None,
+    suites: Suites = None,
+    backend: Backend = None,
+    cases: Cases = None,
+    profile: Profile = None,
+    rounds: Rounds = None,
+    timeout: Timeout = None,
+) -> int:
+    """Measure a backend against itself: how often verdicts are wrong on this machine, and which slowdowns are found."""
+    from .calibrate import run_calibration
+
+    return run_calibration(_settings(suites, backend, cases, profile, rounds, timeout), runs, _folder(output))
+
+
+def _history(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the history, one file a run.")],
+    add: Annotated[Path | None, typer.Option(metavar="RUN", help="Add this run first.")] = None,
+    commit: Annotated[
+        str | None, typer.Option(metavar="REV", help="What the run measured; the commit that is checked out here.")
+    ] = None,
+    fail_on_regression: Annotated[
+        bool, typer.Option("--fail-on-regression", help="Exit 1 where a case has become slower for good, or failed.")
+    ] = False,
+    recent: Annotated[
+        int, typer.Option(min=1, metavar="N", help="A regression counts if it began in one of the N newest runs.")
+    ] = 10,
+) -> int:
+    """Tell how times moved from run to run: trend plots, and lasting changes of level with their commits."""
+    from .history import history
+
+    return history(folder, add, commit, fail_on_regression=fail_on_regression, recent=recent)
 
 
 def _settings(

@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict
 
 from pacbench.records import Environment, RecordError, read_one, write_one
 
-from .round_statistics import Effect, paired_effect, with_slowdown
+from .case_rounds import case_rounds
+from .round_statistics import FEWEST_ROUNDS, Effect, paired_effect, with_slowdown
+from .sides import Side
 from .verdicts import holm, verdict
 
 EFFECTS = (1.03, 1.04, 1.05, 1.06, 1.08, 1.1, 1.15, 1.2, 1.3, 1.5)
@@ -88,6 +90,19 @@ class Calibration(BaseModel):
         )
 
 
+def aa_cases(run: int, base: Side, new: Side) -> list[AaCase]:
+    """The cases of one A/A run that passed in every round on both sides, with enough rounds for an interval."""
+    before, after = case_rounds(base), case_rounds(new)
+    found = []
+    for key in before.keys() & after.keys():
+        one, other = before[key].logs, after[key].logs
+        common = sorted(one.keys() & other.keys())
+        if len(common) >= FEWEST_ROUNDS:
+            name = f"{key.suite} {key.case}"
+            found.append(AaCase(run=run, case=name, log_ratios=[other[number] - one[number] for number in common]))
+    return sorted(found, key=lambda case: case.case)
+
+
 def calibrate(
     cases: Sequence[AaCase], environment: Environment, *, at: str, asked: str, advice: list[str]
 ) -> Calibration:
@@ -142,7 +157,7 @@ def calibration_remarks(environment: Environment | None) -> list[str]:
         return []
     path = calibration_file(environment)
     if not path.exists():
-        return ["A/A: this machine's false-positive rate has not been measured."]
+        return ["A/A: this machine's false-positive rate is not known; `pacbench calibrate` measures it."]
     try:
         return [read_one(path, Calibration).sentence()]
     except RecordError as error:

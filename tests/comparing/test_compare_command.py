@@ -48,7 +48,7 @@ def test_exit_codes(pacbench, fake_run: Callable, factor: float, words: tuple[st
     assert (found, err) == (code, "")
     assert f"Comparison: {tally}" in out
     assert "BASE, the baseline, is run:a, started now; NEW is run:b, started now." in " ".join(out.split())
-    assert "false-positive rate has not been measured" in out
+    assert "`pacbench calibrate` measures it" in out
 
 
 @pytest.mark.parametrize(
