@@ -1,7 +1,7 @@
-"""The command line: `pacbench backends | verify | bench | run | train | report | resources | gpu-check | doctor`.
+"""The command line: `pacbench backends | verify | bench | run | train | report | compare | resources | ...`.
 
-Exit codes: 0 all is well; 1 a gate is red, a row failed, or something cannot be read or written; 2 wrong use;
-130 after Ctrl-C.
+Exit codes: 0 all is well; 1 a gate is red, a row failed, a case is slower, or something cannot be read or written; 2
+wrong use; 3 ambiguous, with --strict; 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from . import __version__
-from .commands import checks
+from .commands import checks, comparing_commands
 from .errors import UnavailableError, UnknownNameError
 from .records import RecordError
 from .resources import BudgetError
@@ -52,6 +52,10 @@ Rounds = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Rounds, each a process; if not given, the profile's number.")
 ]
 Timeout = Annotated[float, typer.Option(min=1, metavar="S", help="Seconds that one job may take.")]
+MemoryLimit = Annotated[
+    float | None,
+    typer.Option(min=0.1, metavar="GB", help="Memory that one job may have; 90 % of the machine's if not given."),
+]
 DataRoot = Annotated[
     Path | None,
     typer.Option(metavar="DIR", envvar="PACBENCH_DATA", help="Folder of real data sets; embedded if not given."),
@@ -122,6 +126,7 @@ def _bench(
     output: Output = None,
     rounds: Rounds = None,
     timeout: Timeout = 3600,
+    memory_limit: MemoryLimit = None,
     allocator: Annotated[str, typer.Option(metavar="NAME", help=f"{ALLOCATOR_HELP} Every row gets the same.")] = KEPT,
     interleaved: Annotated[
         bool,
@@ -164,7 +169,7 @@ def _bench(
     wanted = run.operator_methods(checks.names(methods), checks.names(reference))
     settings = run.new_settings(
         [OPERATOR_SUITE], backends, methods=wanted, profile=profile, rounds=rounds, data_root=None,
-        timeout_s=timeout, cases=expression, allocator=allocator,
+        timeout_s=timeout, cases=expression, allocator=allocator, memory_limit_gb=memory_limit,
     )  # fmt: skip
     return run.start(folder, settings)
 
@@ -182,13 +187,14 @@ def _run(
         list[str] | None,
         typer.Option(metavar="N[,N]", help="Factors of joint_upsampling, which must be the only suite."),
     ] = None,
-    rounds: Rounds = None,
-    timeout: Timeout = 3600,
-    allocator: Annotated[str, typer.Option(metavar="NAME", help=ALLOCATOR_HELP)] = DEFAULT,
     weights: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="Weights that `pacbench train` wrote, for real data; may be repeated."),
     ] = None,
+    rounds: Rounds = None,
+    timeout: Timeout = 3600,
+    memory_limit: MemoryLimit = None,
+    allocator: Annotated[str, typer.Option(metavar="NAME", help=ALLOCATOR_HELP)] = DEFAULT,
     save_predictions: Annotated[
         bool, typer.Option("--save-predictions", help="Write predicted label images, in VOC's palette, into DIR.")
     ] = False,
@@ -207,8 +213,8 @@ def _run(
     settings = run.new_settings(
         chosen, checks.known_backends(backend), methods=checks.names(methods), profile=checks.known_profile(profile),
         rounds=rounds, data_root=checks.existing_folder(data_root, "data root"), timeout_s=timeout,
-        allocator=checks.known_allocator(allocator), weights=checks.existing_files(weights, "weights"),
-        save_predictions=save_predictions, factors=factors,
+        factors=factors, weights=checks.existing_files(weights, "weights"), save_predictions=save_predictions,
+        allocator=checks.known_allocator(allocator), memory_limit_gb=memory_limit,
     )  # fmt: skip
     return run.start(checks.new_run_folder(output), settings)
 
@@ -311,6 +317,9 @@ def _report(
     from .commands.report import report
 
     return report(folder, output, panels=panels)
+
+
+comparing_commands.register(app)
 
 
 @app.command("resources", epilog="Example: pacbench resources --backend triton --target sm_90")

@@ -36,6 +36,7 @@ def new_settings(
     factors: list[int] | None = None,
     allocator: str = DEFAULT,
     weights: list[Path] | None = None,
+    memory_limit_gb: float | None = None,
     save_predictions: bool = False,
 ) -> RunSettings:
     """Settings of a new run; `rounds` None takes the profile's number."""
@@ -52,6 +53,7 @@ def new_settings(
         factors=factors or None,
         allocator=allocator,
         timeout_s=timeout_s,
+        memory_limit_bytes=int(memory_limit_gb * 1e9) if memory_limit_gb is not None else None,
         command=command_line(),
         started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     )

@@ -20,6 +20,7 @@ import psutil
 import torch
 
 from pacbench.backend import Backend
+from pacbench.errors import UnavailableError
 from pacbench.measuring.environment import describe_environment
 from pacbench.records import CaseRecord, append
 from pacbench.registry import get_backend, unavailable_reasons
@@ -31,7 +32,7 @@ from .subjects import SUBJECTS_OF_PROFILE, Subject
 from .targets_table import BUSY, MACHINE
 from .upsampling_twin import TWINS, TwinCase
 
-PARTS = ("time", "accuracy", "memory", "threads", "sizes", "isa", "upsampling")
+PARTS = ("time", "accuracy", "memory", "threads", "sizes", "isa", "lattice", "upsampling")
 TURNS = {"quick": 3, "standard": 15, "full": 45}
 JOB = "interleaved"
 NOTHING = "none"
@@ -93,7 +94,7 @@ class Recorder:
         try:
             yield fields
             fields["outcome"] = "passed"
-        except parts.NotMeasurableError as error:
+        except (parts.NotMeasurableError, UnavailableError) as error:
             fields |= {"outcome": "skipped", "reason": str(error)}
         except Exception as error:  # one case that fails, for whatever reason, must not end the run
             fields |= {"outcome": "failed", "reason": f"{type(error).__name__}: {error}"[:500]}
@@ -118,6 +119,7 @@ def measure(plan: Plan, path: Path) -> None:
             plan, recorder, "sizes", partial(parts.sizes, backend=backend, turns=plan.turns, profile=plan.profile)
         ),
         "isa": lambda: _instruction_sets(plan, recorder),
+        "lattice": lambda: _lattice(plan, backend, recorder),
         "upsampling": lambda: _upsampling(plan, backend, recorder),
     }
     for part in plan.parts:
@@ -182,6 +184,13 @@ def _instruction_sets(plan: Plan, recorder: Recorder) -> None:
         return found[direction]
 
     _scaled(plan, recorder, "isa", run)
+
+
+def _lattice(plan: Plan, backend: Backend, recorder: Recorder) -> None:
+    for subject in plan.subjects:
+        if subject.lattice is not None:
+            with recorder.case("lattice", subject, "forward") as fields:
+                fields |= parts.lattice(subject, backend, plan.turns)
 
 
 def _upsampling(plan: Plan, backend: Backend, recorder: Recorder) -> None:

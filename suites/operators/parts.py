@@ -22,9 +22,9 @@ from .accuracy import relative_errors, worst
 from .cases import DIRECTIONS, Direction
 from .extra_memory import ONE_UPDATE, TALLER, WIDER_WINDOW
 from .instruction_sets import INSTRUCTION_SET
-from .interleaving import FMA_PEAK, Registers, Samples, figures, interleave
+from .interleaving import FMA_PEAK, Registers, Samples, figures, interleave, seconds_of
 from .scaling import SIDES_OF_PROFILE, seconds_by_threads, seconds_per_pixel, spread_percent
-from .subjects import Subject
+from .subjects import Subject, full_crf_reasons
 from .upsampling_twin import TwinCase
 
 ORACLE = "unfold"
@@ -130,6 +130,44 @@ def threads(subject: Subject, direction: Direction, backend: Backend, turns: int
             "speedup_of_2_threads": one / two,
             "fma_peak_speedup_of_2_threads": peaks[2] / peaks[1],
         }
+    }
+
+
+def lattice(subject: Subject, backend: Backend, turns: int) -> dict[str, Any]:
+    """Full-CRF on the backend's lattice, by one thread and by two, in turns with pydensecrf2, which has one.
+
+    Raises:
+        NotMeasurableError: the case is no CRF, or pydensecrf2 or a second thread is missing.
+        UnavailableError: the backend has no lattice.
+    """
+    if reasons := full_crf_reasons():
+        raise NotMeasurableError("; ".join(reasons))
+    ours, theirs = subject.lattice_call(backend), subject.full_crf_call()
+    if ours is None or theirs is None:
+        raise NotMeasurableError(f"got {subject.name}, expected the messages of a CRF")
+    before = torch.get_num_threads()
+    if before < max(_THREADS):
+        raise NotMeasurableError(f"got {before} thread of torch, expected {max(_THREADS)} or more")
+    samples: dict[str, list[float]] = {"1_thread": [], "2_threads": [], "pydensecrf2": []}
+    try:
+        for _ in range(turns):
+            for name, call, count in zip(samples, (ours, ours, theirs), (*_THREADS, 1), strict=True):
+                torch.set_num_threads(count)
+                call()
+                samples[name].append(seconds_of(call))
+    finally:
+        torch.set_num_threads(before)
+    medians = {name: statistics.median(found) for name, found in samples.items()}
+    metrics = {f"lattice_{name}_ms": seconds * 1e3 for name, seconds in medians.items()}
+    for name in ("1_thread", "2_threads"):
+        metrics[f"lattice_times_faster_on_{name}"] = medians["pydensecrf2"] / medians[name]
+    return {
+        "metrics": metrics,
+        "per_item": {f"sample {i}": {f"{name}_s": found[i] for name, found in samples.items()} for i in range(turns)},
+        "notes": [
+            subject.case.title,
+            ", ".join(f"{name.replace('_', ' ')} {seconds * 1e3:.0f} ms" for name, seconds in medians.items()),
+        ],
     }
 
 

@@ -87,6 +87,8 @@ TARGETS: tuple[Target, ...] = (
     *_both("W3", "percent_of_useful_floor", ">=", 60, 45),
     *_both("W3", "times_faster_than_against", ">=", 20, 20),
     Target("W3", "forward", "times_faster_than_full_crf", ">=", 2),
+    Target("W3", "forward", "lattice_times_faster_on_1_thread", ">=", 1),
+    Target("W3", "forward", "lattice_times_faster_on_2_threads", ">=", 1.6),
     Target("W4", "forward", "percent_of_pooling_floor", ">=", 45),
     Target("W4", "forward", "times_faster_than_against", ">=", 85),
     Target("W4b", "forward", "percent_of_pooling_floor", ">=", 70),
@@ -101,4 +103,7 @@ TARGETS: tuple[Target, ...] = (
     *_both(UPSAMPLING, "ratio_to_plain", "<=", 1.0, 1.15),
     *_both(UPSAMPLING, "memory_share_of_against", "<=", 0.2, 0.2),
 )
-"""Of the issues on the native backend and joint upsampling; `bench --interleaved` prints them beside its figures."""
+"""Of the issues on the native backend, the lattice and joint upsampling.
+
+`pacbench bench --interleaved` prints them beside what it measured.
+"""

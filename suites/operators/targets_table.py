@@ -52,6 +52,8 @@ FIGURES: Mapping[str, tuple[str, Write]] = {
     "ratio_to_plain": ("time / plain torch operator", _hundredth),
     "times_faster_than_against": ("faster than the backend compared with", _times),
     "times_faster_than_full_crf": ("faster than Full-CRF", _times),
+    "lattice_times_faster_on_1_thread": ("Full-CRF: our lattice on 1 thread, faster than pydensecrf2", _times),
+    "lattice_times_faster_on_2_threads": ("Full-CRF: our lattice on 2 threads, faster than pydensecrf2", _times),
     "extra_memory_mb_per_thread": ("extra memory, MB a thread", _hundredth),
     "memory_growth_with_height": ("memory on twice the height, times", _hundredth),
     "memory_growth_with_taps": ("memory with 9 x 9 taps for 5 x 5, times", _hundredth),

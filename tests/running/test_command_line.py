@@ -17,7 +17,7 @@ from pacbench.commands import verify as verify_module
 from pacbench.records import CaseRecord, Environment, RunSettings, append, write_one
 from pacbench.running import gate
 
-COMMANDS = ("backends", "verify", "bench", "run", "train", "report", "doctor")
+COMMANDS = ("backends", "verify", "bench", "run", "train", "report", "compare", "calibrate", "history", "doctor")
 PROGRAM = [sys.executable, "-c", "from pacbench.command_line import main; main()"]
 
 
@@ -42,7 +42,7 @@ def pacbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     [
         (
             "",
-            "got no command, expected one of backends, verify, bench, run, train, report, resources, gpu-check, doctor",
+            "got no command, expected one of backends, verify, bench, run, train, report, compare, calibrate, *",
         ),
         ("rnu", "command: got 'rnu', expected one of backends, verify, * (did you mean 'run'?)"),
         ("run --bakend unfold", "option: got '--bakend', expected one of *--backend, * (did you mean '--backend'?)"),

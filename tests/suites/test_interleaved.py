@@ -11,10 +11,12 @@ import torch
 
 from pacbench.backends.unfold import UnfoldBackend
 from pacbench.commands.interleaved import InterleavedPlan, run_interleaved
+from pacbench.crf import FullCRF
 from pacbench.models.pac_joint_upsample import PacJointUpsample
 from pacbench.records import CaseRecord, Environment, read_lines
+from pacbench.registry import get_backend
 from pacbench.running.allocator import KEPT, with_allocator, without_kept_heap
-from pacbench.suites.operators import accuracy, extra_memory, interleaved, parts, scaling
+from pacbench.suites.operators import accuracy, extra_memory, interleaved, parts, scaling, subjects
 from pacbench.suites.operators.subjects import SMALL_SUBJECTS, SUBJECTS, Subject
 from pacbench.suites.operators.upsampling_twin import TWINS, PlainTwin
 
@@ -134,6 +136,26 @@ def test_a_training_step_learns():
 def test_only_a_backend_with_instruction_sets_is_asked_for_them():
     with pytest.raises(parts.NotMeasurableError, match="got backend unfold, expected native"):
         parts.instruction_sets(BY_NAME["W1-small"], "unfold", 1)
+
+
+def test_the_lattice_is_compared_by_one_thread_and_by_two():
+    subject = BY_NAME["W3-small"]
+    if reasons := [*subjects.full_crf_reasons(), *FullCRF.unavailable_reasons()]:
+        pytest.skip("; ".join(reasons))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        found = parts.lattice(subject, get_backend("native"), 2)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    metrics = found["metrics"]
+    for name in ("1_thread", "2_threads"):
+        ratio = metrics["lattice_pydensecrf2_ms"] / metrics[f"lattice_{name}_ms"]
+        assert metrics[f"lattice_times_faster_on_{name}"] == pytest.approx(ratio)
+    assert list(found["per_item"]) == ["sample 0", "sample 1"]
+    with pytest.raises(parts.NotMeasurableError, match="got W1-small, expected the messages of a CRF"):
+        parts.lattice(BY_NAME["W1-small"], get_backend("native"), 1)
 
 
 def test_a_plan_takes_the_cases_and_parts_that_were_asked_for():

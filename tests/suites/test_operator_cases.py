@@ -143,7 +143,8 @@ def test_the_quick_profile_times_the_same_operators_on_smaller_images():
 def test_whole_crfs_are_of_the_size_that_users_have():
     shapes = {model.name: (model.shapes["unary"], model.output_shape) for model in MODELS}
     assert set(shapes.values()) == {((1, 21, 375, 500), (1, 21, 375, 500))}
-    assert list(shapes) == ["pac_crf_32", "pac_crf_16_64", "conv_crf_11", "conv_crf_7", "full_crf"]
+    names = ["pac_crf_32", "pac_crf_16_64", "conv_crf_11", "conv_crf_7", "full_crf", "bcl_crf", "full_crf_pydensecrf2"]
+    assert list(shapes) == names
     assert [model.name for model in SMALL_MODELS] == [f"{name}-small" for name in shapes]
 
 
@@ -155,15 +156,18 @@ def test_whole_crfs_are_of_the_size_that_users_have():
         ("conv_crf_11", 5 * 2 * 21 * 121 * 94 * 125),
         ("conv_crf_7", 5 * 2 * 21 * 49 * 94 * 125),
         ("full_crf", None),
+        ("bcl_crf", None),
+        ("full_crf_pydensecrf2", None),
     ],
 )
 def test_operations_of_whole_crfs_are_those_of_their_messages(name, forward):
     (model,) = (model for model in MODELS if model.name == name)
     assert model.flops("forward") == forward
-    assert ("forward_backward" in model.directions) == name.startswith("pac_crf")
+    learned = ("pac_crf_32", "pac_crf_16_64", "full_crf", "bcl_crf")
+    assert ("forward_backward" in model.directions) == (name in learned)
 
 
-@pytest.mark.parametrize("model", [model for model in SMALL_MODELS if model.kind != "full_crf"], ids=lambda m: m.name)
+@pytest.mark.parametrize("model", [model for model in SMALL_MODELS if model.messages], ids=lambda m: m.name)
 def test_a_whole_crf_updates_the_unary(model):
     given = model.tensors()
     output = model.run(UnfoldBackend())(given)

@@ -8,19 +8,19 @@ import pytest
 import torch
 from PIL import Image
 
-from pacbench.crf import FullCRF
+from pacbench.crf import FullCRF, FullCRFPydensecrf2
 from pacbench.data import scenes
 from pacbench.models.msg_net import MSGNet
 from pacbench.records import CaseRecord, read_lines
 
 
-def records(suite, folder, *options, code=0):
+def records(suite, folder, *options, backend="unfold", code=0):
     (folder / "pytest.ini").write_text("[pytest]\n")
     words = [sys.executable, "-m", "pytest", "--pyargs", f"pacbench.suites.{suite}", "-c", str(folder / "pytest.ini")]
     words += [
         "-p",
         "no:cacheprovider",
-        "--pacbench-backend=unfold",
+        f"--pacbench-backend={backend}",
         f"--pacbench-output={folder}",
         "--pacbench-job=job",
     ]
@@ -53,17 +53,31 @@ def test_operators_beside_the_plain_operator(tmp_path):
 
 
 def test_whole_crfs_beside_full_crf(tmp_path):
-    found = records("operators", tmp_path, "-k", "conv_crf_7 or full_crf")
-    assert found.keys() == {"test_model[conv_crf_7-small-forward]", "test_full_crf[full_crf-small-forward]"}
-    convolutional, full = found["test_model[conv_crf_7-small-forward]"], found["test_full_crf[full_crf-small-forward]"]
+    found = records("operators", tmp_path, "-k", "conv_crf_7 or full_crf or bcl_crf")
+    convolutional = found.pop("test_model[conv_crf_7-small-forward]")
+    full = found.pop("test_full_crf[full_crf_pydensecrf2-small-forward]")
     assert convolutional.outcome == "passed", convolutional.reason
     assert (convolutional.operator, convolutional.direction, len(convolutional.samples_s)) == ("ConvCRF", "forward", 3)
-    assert (full.operator, full.method) == ("FullCRF", "reference:full_crf")
-    if FullCRF.unavailable_reasons():
+    assert (full.operator, full.method) == ("FullCRFPydensecrf2", "reference:full_crf")
+    if FullCRFPydensecrf2.unavailable_reasons():
         assert full.outcome == "skipped"
         assert "pip install pacbench[full-crf]" in full.reason
     else:
         assert full.outcome == "passed", full.reason
+    directions = ("forward", "forward_backward")
+    assert found.keys() == {f"test_model[{crf}-small-{way}]" for crf in ("full_crf", "bcl_crf") for way in directions}
+    for record in found.values():
+        assert (record.outcome, record.reason) == ("skipped", "backend unfold: has no permutohedral lattice")
+
+
+def test_whole_crfs_on_the_lattice_of_native(tmp_path):
+    if reasons := FullCRF.unavailable_reasons():
+        pytest.skip("; ".join(reasons))
+    found = records("operators", tmp_path, "-k", "test_model and (full_crf or bcl_crf)", backend="native")
+    assert len(found) == 4
+    for record in found.values():
+        assert record.outcome == "passed", record.reason
+        assert record.operator == ("FullCRF" if "full_crf" in record.case else "BCLCRF")
 
 
 def test_joint_upsampling_of_the_embedded_data(tmp_path):

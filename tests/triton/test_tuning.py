@@ -24,7 +24,7 @@ def _afresh() -> Iterator[None]:
 @pytest.mark.parametrize("channels", [1, 21, 32, 64, 300])
 def test_candidates_fit(precision: str, channels: int) -> None:
     size = {"tf32": 4, "ieee": 8, "narrow": 2}[precision]
-    found = candidates(precision, size, channels, channels, 5, "sm_90")
+    found = candidates("gather_contraction", precision, size, channels, channels, 5, "sm_90")
     assert found
     assert len(set(found)) == len(found)
     for tile in found:
@@ -34,16 +34,24 @@ def test_candidates_fit(precision: str, channels: int) -> None:
         assert configurations.shared(tile, size) <= configurations.SHARED_BYTES["sm_90"]
 
 
+def test_a_kernel_may_have_a_default_of_its_own() -> None:
+    first, own = (
+        candidates(kernel, "ieee", 8, 32, 32, 5, "sm_90") for kernel in ("kernel_gradient", "weight_gradient")
+    )
+    assert (first[0].stages, own[0].stages) == (3, configurations.STAGES["weight_gradient", "ieee", 8])
+    assert set(first) == set(own)
+
+
 def test_what_does_not_fit_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    every = candidates("tf32", 4, 64, 64, 5, "sm_90")
+    every = candidates("gather_contraction", "tf32", 4, 64, 64, 5, "sm_90")
     monkeypatch.setitem(configurations.SHARED_BYTES, "sm_90", 33000)
-    fewer = candidates("tf32", 4, 64, 64, 5, "sm_90")
+    fewer = candidates("gather_contraction", "tf32", 4, 64, 64, 5, "sm_90")
     assert 0 < len(fewer) < len(every)
     assert all(configurations.shared(tile, 4) <= 33000 for tile in fewer)
 
 
 def test_the_fastest_is_kept_and_the_default_taken_otherwise() -> None:
-    tiles = candidates("tf32", 4, 32, 32, 5, "sm_90")
+    tiles = candidates("gather_contraction", "tf32", 4, 32, 32, 5, "sm_90")
     fastest = tiles[2]
     taken: list[Tile] = []
 
@@ -62,7 +70,7 @@ def test_the_fastest_is_kept_and_the_default_taken_otherwise() -> None:
 
 
 def test_a_failed_trial_leaves_the_default() -> None:
-    tiles = candidates("tf32", 4, 32, 32, 5, "sm_90")
+    tiles = candidates("gather_contraction", "tf32", 4, 32, 32, 5, "sm_90")
 
     def timer(_: Callable[[], object]) -> float:
         raise RuntimeError("out of shared memory")
