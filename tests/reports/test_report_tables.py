@@ -77,6 +77,37 @@ def test_a_gain_has_its_interval_and_masks_have_their_borders(several: Run) -> N
     assert "it takes two images and a baseline" in row["gain_interval_points"].reason
 
 
+def test_upsampling_rows_have_intervals_boundaries_parameters_and_published_errors(run_folder: Any) -> None:
+    run_folder.settings(["joint_upsampling"])
+    run_folder.green()
+    depth = {"factor": 8, "rmse": 8.4, "rmse_low": 7.9, "rmse_high": 8.9, "parameters": 0}
+    depth |= {"minus_bilinear": -1.25, "minus_bilinear_low": -1.5, "minus_bilinear_high": -1.0}
+    flow = {"factor": 4, "epe": 0.5, "epe_boundary": 1.25, "parameters": 55_000}
+    for method, dataset, factor, metrics in (
+        ("bilinear", "NYU Depth V2, depth in cm, 113 test frames", 8, depth),
+        ("pac", "MPI Sintel, flow in pixels", 4, flow),
+        ("pac", "embedded scenes 192x256, depth in cm", 8, depth),
+    ):
+        run_folder.case(
+            "joint_upsampling", f"test_quality[x{factor}-{dataset[:3]}-{method}]", method=method, dataset=dataset,
+            direction="quality", metrics=metrics,
+        )  # fmt: skip
+    run_folder.ran("joint_upsampling")
+    table = table_of(run_folder.read(), "joint_upsampling")
+    (row,) = rows_of(table, method="bilinear")
+    assert (row["rmse"].text, row["interval"].text, row["published"].text) == ("8.40", "7.90 to 8.90", "8.36")
+    assert row["minus_bilinear"].text == "\N{MINUS SIGN}1.25 (\N{MINUS SIGN}1.50 to \N{MINUS SIGN}1.00)"
+    assert row["epe_boundary"].reason == "depth has no motion, and so no motion boundary"
+    assert row["parameters"].text == "0"
+    (row,) = (row for row in rows_of(table, method="pac") if row["factor"].text == "4")
+    assert (row["rmse"].text, row["epe_boundary"].text, row["published"].text) == ("0.500", "1.25", "0.105")
+    assert row["parameters"].text == "55000"
+    assert "one image has none" in row["interval"].reason
+    (row,) = (row for row in rows_of(table, method="pac") if row["factor"].text == "8")
+    assert row["published"].reason == "the paper prints no error of this method on this data"
+    assert any("may be compared with the published figure" in remark for remark in table.remarks)
+
+
 def test_operator_ratios(several: Run) -> None:
     table = table_of(several, "operators")
     (row,) = rows_of(table, workload="W1", direction="forward", backend="inductor")
