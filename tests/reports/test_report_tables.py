@@ -314,12 +314,12 @@ def test_a_plain_reference_needs_no_gate_unless_it_is_asked_for(run_folder: Any)
 
 
 def test_an_unknown_suite_has_a_table(run_folder: Any) -> None:
-    run_folder.settings(["hot_swapping"])
+    run_folder.settings(["a_stranger_s"])
     run_folder.green()
-    run_folder.case("hot_swapping", "test_swap[fcn8s]", samples_s=[0.25], metrics={"agreement": 0.987})
-    run_folder.case("hot_swapping", "test_swap[fcn32s]", outcome="skipped", reason="no weights")
-    run_folder.ran("hot_swapping")
-    table = table_of(run_folder.read(), "hot_swapping")
+    run_folder.case("a_stranger_s", "test_swap[fcn8s]", samples_s=[0.25], metrics={"agreement": 0.987})
+    run_folder.case("a_stranger_s", "test_swap[fcn32s]", outcome="skipped", reason="no weights")
+    run_folder.ran("a_stranger_s")
+    table = table_of(run_folder.read(), "a_stranger_s")
     (row,) = rows_of(table, case="test_swap[fcn8s]")
     assert (row["time_ms"].text, row["metric_agreement"].text) == ("250", "0.987")
     (row,) = rows_of(table, case="test_swap[fcn32s]")
