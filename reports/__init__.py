@@ -6,12 +6,12 @@ matplotlib, plotly and Jinja2 are imported only when something of theirs is made
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from pathlib import Path
 
 from pacbench.frame import Run
+
+from .whole_file import write_whole
 
 __all__ = ["write"]
 
@@ -48,7 +48,7 @@ def write(run: Run, folder: Path, panels: bool = True) -> list[Path]:
     contents = {name: text.encode("utf-8", "backslashreplace") for name, text in texts.items()}
     contents |= plots
     contents["index.html"] = page(run, panels).encode("utf-8", "backslashreplace")
-    return [_write_whole(folder / name, content) for name, content in contents.items()]
+    return [write_whole(folder / name, content) for name, content in contents.items()]
 
 
 def _file_name(name: str, taken: set[str]) -> str:
@@ -59,19 +59,3 @@ def _file_name(name: str, taken: set[str]) -> str:
         found, number = f"{plain}-{number}", number + 1
     taken.add(found)
     return found
-
-
-def _write_whole(path: Path, content: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path

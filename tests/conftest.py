@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,11 @@ def built_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         return finished
 
     return built
+
+
+@pytest.fixture(autouse=True)
+def _import_path_as_before() -> Iterator[None]:
+    """The command line looks for backends in the working directory, for as long as its process lives."""
+    before = list(sys.path)
+    yield
+    sys.path[:] = before

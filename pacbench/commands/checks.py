@@ -13,7 +13,8 @@ from pathlib import Path
 from pacbench.errors import UnknownNameError
 from pacbench.running.allocator import ALLOCATORS
 from pacbench.running.profiles import PROFILES
-from pacbench.running.suite_options import split_names
+from pacbench.running.suite_names import UPSAMPLING_SUITE
+from pacbench.running.suite_options import split_factors, split_names
 
 
 class WrongUse(Exception):  # noqa: N818 (it is what the exit code 2 is called)
@@ -75,6 +76,25 @@ def existing_folder(path: Path | None, what: str) -> Path | None:
     if path is not None and not path.is_dir():
         raise WrongUse(f"{what}: got {path}, expected a folder")
     return path.resolve() if path is not None else None
+
+
+def known_factors(values: Iterable[str] | None, suites: Sequence[str]) -> list[int]:
+    """The factors asked for, empty if none; raises WrongUse where they are none, or beside other suites."""
+    try:
+        factors = list(split_factors(",".join(values or ())))
+    except ValueError as error:
+        raise WrongUse(str(error)) from None
+    if factors and list(suites) != [UPSAMPLING_SUITE]:
+        raise WrongUse(f"--factor: got the suites {', '.join(suites)}, expected {UPSAMPLING_SUITE} alone")
+    return factors
+
+
+def existing_files(paths: Sequence[Path] | None, what: str) -> list[Path]:
+    """The absolute paths of files that must be there; raises WrongUse."""
+    for path in paths or ():
+        if not path.is_file():
+            raise WrongUse(f"{what}: got {path}, expected a file")
+    return [path.resolve() for path in paths or ()]
 
 
 def new_run_folder(output: Path | None) -> Path:

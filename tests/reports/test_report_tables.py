@@ -64,6 +64,19 @@ def test_upsampling_rows_by_factor(several: Run) -> None:
     assert [cell["factor"].text for cell in rows_of(table, method="nearest", backend="unfold")] == ["4", "8", "16"]
 
 
+def test_a_gain_has_its_interval_and_masks_have_their_borders(several: Run) -> None:
+    table = table_of(several, "crf")
+    (row,) = rows_of(table, method="pac_crf_16_64", backend="unfold")
+    assert row["gain_half_interval_points"].text == "1.00"
+    assert row["gain_interval_points"].text == "\N{MINUS SIGN}0.19 to +1.81"
+    assert row["pixel_accuracy_percent"].text == "90.00"
+    assert row["trimap_miou_4_percent"].value == pytest.approx(47.81)
+    assert "was not recorded" in row["trimap_miou_2_percent"].reason
+    (row,) = rows_of(table, method="unary", backend="unfold")
+    assert row["gain_half_interval_points"].empty
+    assert "it takes two images and a baseline" in row["gain_interval_points"].reason
+
+
 def test_operator_ratios(several: Run) -> None:
     table = table_of(several, "operators")
     (row,) = rows_of(table, workload="W1", direction="forward", backend="inductor")
