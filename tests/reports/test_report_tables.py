@@ -77,7 +77,6 @@ def test_a_gain_has_its_interval_and_masks_have_their_borders(several: Run) -> N
     assert "it takes two images and a baseline" in row["gain_interval_points"].reason
 
 
-<<<<<<< HEAD
 def test_upsampling_rows_have_intervals_boundaries_parameters_and_published_errors(run_folder: Any) -> None:
     run_folder.settings(["joint_upsampling"])
     run_folder.green()
@@ -107,7 +106,8 @@ def test_upsampling_rows_have_intervals_boundaries_parameters_and_published_erro
     (row,) = (row for row in rows_of(table, method="pac") if row["factor"].text == "8")
     assert row["published"].reason == "the paper prints no error of this method on this data"
     assert any("may be compared with the published figure" in remark for remark in table.remarks)
-=======
+
+
 def test_hot_swapped_rows_stand_beside_the_plain_network(run_folder: Any) -> None:
     run_folder.settings(["hot_swapping"], ["unfold", "native"])
     for backend, scale in {"unfold": 2.0, "native": 1.0}.items():
@@ -138,7 +138,6 @@ def test_hot_swapped_rows_stand_beside_the_plain_network(run_folder: Any) -> Non
     (row,) = rows_of(table, method="fcn_pac_crf", backend="unfold")
     assert row["status"].text == "skipped"
     assert "no weights for this row" in row["miou_percent"].reason
->>>>>>> fcn
 
 
 def test_operator_ratios(several: Run) -> None:
@@ -347,21 +346,12 @@ def test_a_plain_reference_needs_no_gate_unless_it_is_asked_for(run_folder: Any)
 
 
 def test_an_unknown_suite_has_a_table(run_folder: Any) -> None:
-<<<<<<< HEAD
     run_folder.settings(["a_stranger_s"])
     run_folder.green()
     run_folder.case("a_stranger_s", "test_swap[fcn8s]", samples_s=[0.25], metrics={"agreement": 0.987})
     run_folder.case("a_stranger_s", "test_swap[fcn32s]", outcome="skipped", reason="no weights")
     run_folder.ran("a_stranger_s")
     table = table_of(run_folder.read(), "a_stranger_s")
-=======
-    run_folder.settings(["someones_suite"])
-    run_folder.green()
-    run_folder.case("someones_suite", "test_swap[fcn8s]", samples_s=[0.25], metrics={"agreement": 0.987})
-    run_folder.case("someones_suite", "test_swap[fcn32s]", outcome="skipped", reason="no weights")
-    run_folder.ran("someones_suite")
-    table = table_of(run_folder.read(), "someones_suite")
->>>>>>> fcn
     (row,) = rows_of(table, case="test_swap[fcn8s]")
     assert (row["time_ms"].text, row["metric_agreement"].text) == ("250", "0.987")
     (row,) = rows_of(table, case="test_swap[fcn32s]")
