@@ -313,7 +313,7 @@ def _report(
         bool, typer.Option("--panels/--no-panels", help="Show example pictures, or no pixel of the data.")
     ] = True,
 ) -> int:
-    """Print a run's tables and write its report: Markdown, CSV and a self-contained HTML page."""
+    """Print a run's tables and write its report: Markdown, CSV, LaTeX, JSON and a self-contained HTML page."""
     from .commands.report import report
 
     return report(folder, output, panels=panels)
