@@ -33,11 +33,11 @@ COLUMNS = (
     Column("rmse", "RMSE or EPE"),
     Column("interval", "95 %"),
     Column("minus_bilinear", "minus bilinear", where="documents"),
-    Column("epe_boundary", "boundary EPE"),
-    Column("published", "published"),
+    Column("epe_boundary", "boundary EPE", where="documents"),
+    Column("published", "published", where="documents"),
     Column("time_ms", "time ms"),
     Column("ratio_to_baseline", "/ base"),
-    Column("parameters", "parameters"),
+    Column("parameters", "params"),
     Column("peak_memory_mb", "memory MB"),
     Column("spread_percent", "spread %", where="documents"),
     Column("samples", "samples", where="data"),
@@ -69,7 +69,7 @@ def upsampling_table(run: Run, suite: str = "joint_upsampling") -> SummaryTable:
                     _factor_cell(factor, method),
                     words(method),
                     words(backend),
-                    metric_cell(quality, measure, "error", written.significant, everything),
+                    metric_cell(quality, measure, "error", _four_digits, everything),
                     _interval_cell(quality, measure, everything),
                     _difference_cell(quality, everything),
                     _boundary_cell(quality, everything),
@@ -113,6 +113,10 @@ def factor_of(measured: Measurement) -> str:
         if fitting:
             return fitting.group(1)
     return ""
+
+
+def _four_digits(value: float) -> str:
+    return written.significant(value, 4)
 
 
 def _measure(measured: Measurement) -> str | None:

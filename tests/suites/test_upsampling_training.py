@@ -10,8 +10,11 @@ import torch
 from pacbench import command_line
 from pacbench.data.data_error import DataError
 from pacbench.errors import UnknownNameError
-from pacbench.suites.joint_upsampling.networks import NoWeightsError, trained_for, with_weights
+from pacbench.suites.joint_upsampling.datasets import embedded_scenes
+from pacbench.suites.joint_upsampling.interpolation import interpolation
+from pacbench.suites.joint_upsampling.networks import SHIPPED, NoWeightsError, trained_for, with_weights
 from pacbench.suites.joint_upsampling.recipe import UpsamplingRecipe
+from pacbench.suites.joint_upsampling.scoring import error
 from pacbench.suites.joint_upsampling.ship_weights import ship
 from pacbench.training import train
 from pacbench.training.progress import TrainingProgress
@@ -179,3 +182,23 @@ def test_the_command_trains_resumes_and_says_what_is_wrong(monkeypatch, capsys, 
         code, _, said = run(monkeypatch, capsys, "train", *options)
         assert code == 2
         assert message in said
+
+
+def test_shipped_weights_are_small_and_better_than_bilinear_on_scenes_they_have_not_seen():
+    shipped = sorted(SHIPPED.glob("*.safetensors"))
+    assert shipped
+    assert sum(path.stat().st_size for path in shipped) <= 2_000_000
+    for path in shipped:
+        assert trained_for(path) == path.stem
+        made = json.loads(path.with_suffix(".json").read_text())["what"]
+        assert all(name.startswith("train_") for name in made["train"])
+        learned, found = with_weights(made["method"], made["kind"], made["factor"], None, [], embedded=True)
+        assert found == path
+        dataset = embedded_scenes("val", (120, 160), 4, made["kind"])
+        bilinear = interpolation("bilinear")
+        with torch.no_grad():
+            own, plain = (
+                sum(error(dataset, item, upsample(item.at(made["factor"]))[0]) for item in dataset.items())
+                for upsample in (learned, bilinear)
+            )
+        assert own < plain
