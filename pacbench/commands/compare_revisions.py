@@ -9,6 +9,7 @@ from rich.console import Console
 from pacbench.comparing.calibration import calibration_remarks
 from pacbench.comparing.comparison import compare
 from pacbench.comparing.interleaved_runs import Code, measure_in_turns
+from pacbench.comparing.resource_changes import resource_changes
 from pacbench.comparing.revisions import BuildError, RevisionError, build, resolve
 from pacbench.comparing.sides import SideError
 from pacbench.records import RunSettings
@@ -55,4 +56,6 @@ def compare_revisions(
     except BuildError as error:
         raise RunError(str(error)) from error
     remarks = [*comparison.remarks, *calibration_remarks(sides[1].run.environment)]
-    return tell(comparison.model_copy(update={"remarks": remarks}), folder, strict=strict)
+    resources = resource_changes(codes[0].python, codes[1].python)
+    whole = comparison.model_copy(update={"remarks": remarks, "resources": resources})
+    return tell(whole, folder, strict=strict)

@@ -21,6 +21,7 @@ BASE, NEW = Revision("main", "a" * 40, "first"), Revision("HEAD", "b" * 40, "sec
 def pacbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(module, "resolve", lambda folder, texts: (folder, [BASE, NEW]))
+    monkeypatch.setattr(module, "resource_changes", lambda *_: [])
     monkeypatch.setattr(module, "build", lambda root, revision, folder: f"python of {revision.subject}")
 
     def run(*words: str) -> tuple[int, str, str]:
