@@ -240,11 +240,9 @@ def _remarks(base: Side, new: Side, paired: bool, across: bool, compared: Sequen
             "changed on the machine in between counts as a difference"
         )
     remarks = [
-        f"BASE, the baseline: {base.label}.",
-        f"NEW, which is judged: {new.label}.",
         f"Ratio: {what} of NEW / BASE, above 1 NEW is slower; {how}; {100 * (1 - LEVEL):.0f} % interval by bootstrap "
         "over rounds.",
-        f"Verdicts: slower or faster where p ≤ {LEVEL} after Holm's correction over {len(compared)} cases, the "
+        f"Verdicts: slower or faster where p ≤ {LEVEL} after Holm's correction over {_cases(len(compared))}, the "
         f"interval leaves out 1 and the ratio is at least {LEAST_RATIO}; same where the interval lies within ± 3 %; "
         "else ambiguous.",
     ]  # fmt: skip
@@ -263,3 +261,7 @@ def _remarks(base: Side, new: Side, paired: bool, across: bool, compared: Sequen
             f"The suites {', '.join(changed)} differ between BASE and NEW: cases of one name may do other work."
         )
     return remarks
+
+
+def _cases(number: int) -> str:
+    return f"{number} case" if number == 1 else f"{number} cases"
