@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -39,9 +40,11 @@ def test_both_are_built_measured_in_turns_and_named(
     pacbench, fake_run: Callable, monkeypatch: pytest.MonkeyPatch, slowdown: float, code: int
 ):
     asked = []
+    monkeypatch.setenv("PYTHONPATH", "/a/checkout")
 
     def measure(folder, settings, codes, console):
         asked.append((settings, codes))
+        assert "PYTHONPATH" not in os.environ, "it would hide both commits behind one checkout"
         marked = [{"interleaved": "x", "revision": code.revision} for code in codes]
         runs = [
             fake_run(f"out/{name}", {"native": factor}, {"W1": 1e-3}, settings=mark).folder
@@ -57,6 +60,8 @@ def test_both_are_built_measured_in_turns_and_named(
     assert (settings.suites, settings.backends, settings.rounds) == (["operators"], ["native"], 7)
     assert (settings.cases, settings.profile) == ("W1 or W2", "standard")
     assert [code.python for code in codes] == ["python of first", "python of second"]
+    assert os.environ["PYTHONPATH"] == "/a/checkout"
+    assert "Both commits run the same pacbench (package hash a)." in " ".join(out.split())
     assert f"NEW: building {'b' * 40} (second)" in err
     assert f"revision {'a' * 40} (first)" in " ".join(out.split())
     assert Path("out/comparison.junit.xml").exists()
