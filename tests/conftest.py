@@ -53,26 +53,3 @@ def _import_path_as_before() -> Iterator[None]:
     before = list(sys.path)
     yield
     sys.path[:] = before
-
-
-@pytest.fixture(scope="session")
-def built_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> BuiltOnce:
-    """Gives the folder of a name, filled by a function that is given it: once in a run, though workers share the run.
-
-    The first process of pytest-xdist that asks fills it, and the others wait. What raises is tried anew by the next.
-    """
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if hasattr(request.config, "workerinput") else base) / "built-once"
-    folder.mkdir(exist_ok=True)
-
-    def built(name: str, fill: Callable[[Path], object]) -> Path:
-        finished, filling = folder / name, folder / f"{name}.filling"
-        with FileLock(folder / f"{name}.lock"):
-            if not finished.exists():
-                shutil.rmtree(filling, ignore_errors=True)
-                filling.mkdir()
-                fill(filling)
-                filling.rename(finished)
-        return finished
-
-    return built
