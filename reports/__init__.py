@@ -17,7 +17,7 @@ __all__ = ["write"]
 
 
 def write(run: Run, folder: Path, panels: bool = True) -> list[Path]:
-    """Write the report of a run: Markdown, CSV, plots and a self-contained HTML page.
+    """Write the report of a run: Markdown, CSV, LaTeX, JSON, plots and a self-contained HTML page.
 
     Each file is written beside its place and moved there, so that a reader never meets half a file.
 
@@ -27,13 +27,16 @@ def write(run: Run, folder: Path, panels: bool = True) -> list[Path]:
         panels: Whether the page may hold the run's example pictures (off where the data may not be passed on).
 
     Returns:
-        The files, in the order of report.md, report.csv, one CSV per suite, plots/*.png, index.html.
+        The files, in the order of report.md, report.csv, report.tex, report.json, one CSV per suite, plots/*.png,
+        index.html.
 
     Raises:
         OSError: the folder or a file in it cannot be written.
     """
     from .csv_files import frame_csv, table_csv
     from .figures import figures
+    from .json_file import report_json
+    from .latex import latex
     from .markdown import markdown
     from .page import page
     from .plots import draw
@@ -44,6 +47,7 @@ def write(run: Run, folder: Path, panels: bool = True) -> list[Path]:
     plots = {f"plots/{_file_name(figure.name, set())}.png": draw(figure) for figure in figures(tables)}
     taken = {"report"}
     texts = {"report.md": markdown(run, tuple(plots)), "report.csv": frame_csv(run)}
+    texts |= {"report.tex": latex(tables), "report.json": report_json(run, tables)}
     texts |= {f"{_file_name(table.name, taken)}.csv": table_csv(table) for table in tables}
     contents = {name: text.encode("utf-8", "backslashreplace") for name, text in texts.items()}
     contents |= plots

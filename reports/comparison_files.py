@@ -7,7 +7,7 @@ from pathlib import Path
 from pacbench.comparing.comparison import Comparison
 
 from .comparison_junit import comparison_junit
-from .comparison_table import comparison_table
+from .comparison_table import comparison_table, resources_table
 from .csv_files import table_csv
 from .markdown import markdown_table
 from .whole_file import write_whole
@@ -30,4 +30,5 @@ def write_comparison(comparison: Comparison, folder: Path, *, strict: bool = Fal
 
 def comparison_markdown(comparison: Comparison) -> str:
     """The comparison as GitHub-flavoured Markdown."""
-    return "\n\n".join(markdown_table(comparison_table(comparison))) + "\n"
+    tables = [comparison_table(comparison), *([resources_table(comparison)] if comparison.resources else [])]
+    return "\n\n".join(block for table in tables for block in markdown_table(table)) + "\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from pacbench.comparing.comparison import ComparedCase, Comparison
+from pacbench.comparing.resource_changes import ResourceChange
 
 from .comparison_table import NO_VERDICT, tally
 from .escaping import one_line
@@ -18,9 +19,10 @@ def comparison_junit(comparison: Comparison, *, strict: bool = False) -> str:
         comparison: The comparison.
         strict: Whether an ambiguous case is a failure.
     """
-    cases = [(_element(case, strict), case) for case in comparison.cases]
-    failures = sum(element.find("failure") is not None for element, _ in cases)
-    skipped = sum(element.find("skipped") is not None for element, _ in cases)
+    cases = [_element(case, strict) for case in comparison.cases]
+    cases += [_resource(change) for change in comparison.resources]
+    failures = sum(element.find("failure") is not None for element in cases)
+    skipped = sum(element.find("skipped") is not None for element in cases)
     suite = ElementTree.Element(
         "testsuite", name="pacbench compare", tests=str(len(cases)), failures=str(failures), errors="0",
         skipped=str(skipped),
@@ -29,7 +31,7 @@ def comparison_junit(comparison: Comparison, *, strict: bool = False) -> str:
     facts = {"base": comparison.base, "new": comparison.new, "tally": tally(comparison)}
     for name, value in facts.items():
         ElementTree.SubElement(properties, "property", name=name, value=one_line(value))
-    suite.extend(element for element, _ in cases)
+    suite.extend(cases)
     root = ElementTree.Element("testsuites")
     root.append(suite)
     ElementTree.indent(root)
@@ -49,6 +51,15 @@ def _element(case: ComparedCase, strict: bool) -> ElementTree.Element:
         ElementTree.SubElement(element, "skipped", message=said)
     else:
         ElementTree.SubElement(element, "system-out").text = said
+    return element
+
+
+def _resource(change: ResourceChange) -> ElementTree.Element:
+    element = ElementTree.Element(
+        "testcase", classname=one_line(f"resources.{change.backend}"), name=one_line(f"{change.kernel}: {change.text}")
+    )
+    if change.worse:
+        ElementTree.SubElement(element, "failure", message=one_line(f"worse: {change.text}"))
     return element
 
 

@@ -42,6 +42,26 @@ def comparison_table(comparison: Comparison) -> SummaryTable:
     )
 
 
+def resources_table(comparison: Comparison) -> SummaryTable:
+    """What compiled GPU kernels take in NEW and did not in BASE, the worse first."""
+    worse = sum(change.worse for change in comparison.resources)
+    return SummaryTable(
+        name="resources",
+        title=f"Resources of compiled GPU kernels: {worse} worse, {len(comparison.resources) - worse} other changes",
+        caption="By the committed budgets of BASE and NEW, so without a GPU.",
+        columns=(
+            Column("backend", "backend", numeric=False),
+            Column("kernel", "kernel", numeric=False),
+            Column("change", "NEW", numeric=False),
+            Column("worse", "", numeric=False),
+        ),
+        rows=tuple(
+            (words(one.backend), words(one.kernel), words(one.text), words("worse" if one.worse else "not worse"))
+            for one in comparison.resources
+        ),
+    )
+
+
 def tally(comparison: Comparison) -> str:
     """How many cases have which verdict, such as ``2 slower, 40 same, 1 not compared``."""
     count = Counter(case.verdict or NO_VERDICT for case in comparison.cases)

@@ -13,8 +13,9 @@ _LIMIT = 10
 
 def annotation_lines(comparison: Comparison, *, strict: bool = False) -> list[str]:
     """``::error`` for what is slower or failed (and, with `strict`, ambiguous); the tally as ``::notice``."""
-    bad = [case for case in comparison.cases if _is_bad(case, strict)]
-    lines = [f"::error title=pacbench compare::{_escaped(_said(case))}" for case in bad[: _LIMIT - 1]]
+    bad = [_said(case) for case in comparison.cases if _is_bad(case, strict)]
+    bad += [one_line(f"{one.backend} {one.kernel}: {one.text}") for one in comparison.resources if one.worse]
+    lines = [f"::error title=pacbench compare::{_escaped(said)}" for said in bad[: _LIMIT - 1]]
     if len(bad) >= _LIMIT:
         lines.append(f"::error title=pacbench compare::and {len(bad) - _LIMIT + 1} more: see the step's summary")
     title = comparison_table(comparison).title

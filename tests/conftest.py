@@ -24,14 +24,6 @@ def _xdist_is_no_business_of_subprocesses(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.delenv(name)
 
 
-@pytest.fixture(autouse=True)
-def _import_path_as_before() -> Iterator[None]:
-    """The command line looks for backends in the working directory, for as long as its process lives."""
-    before = list(sys.path)
-    yield
-    sys.path[:] = before
-
-
 @pytest.fixture(scope="session")
 def built_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> BuiltOnce:
     """Gives the folder of a name, filled by a function that is given it: once in a run, though workers share the run.
@@ -53,3 +45,11 @@ def built_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         return finished
 
     return built
+
+
+@pytest.fixture(autouse=True)
+def _import_path_as_before() -> Iterator[None]:
+    """The command line looks for backends in the working directory, for as long as its process lives."""
+    before = list(sys.path)
+    yield
+    sys.path[:] = before

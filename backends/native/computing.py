@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pacbench.compiled.encoding import AdaptingCode
-from pacbench.compiled.operands import ConvolutionOperands, KernelOperands, MessageOperands
+from pacbench.compiled.operands import ConvolutionOperands, KernelOperands, MessageOperands, tensors_of
 from pacbench.compiled.storage import dense, empty_mask, wide_dtype
 
 from . import library
@@ -28,7 +28,7 @@ def convolution(operands: ConvolutionOperands) -> tuple[Tensor, Tensor]:
     input, mask, shape = operands.input, operands.mask, operands.output_shape()
     output, output_mask = _output(input, shape), empty_mask(input, mask, shape)
     made = {"output": output, "output_mask": None if mask is None else output_mask}
-    _run("forward", _tensors(operands), made, _sizes(operands, shape))
+    _run("forward", tensors_of(operands), made, _sizes(operands, shape))
     return output.to(input.dtype), output_mask
 
 
@@ -36,7 +36,7 @@ def convolution_backward(
     grad: Tensor, operands: ConvolutionOperands, wanted: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """Gradients to the tensors that are wanted."""
-    return _gradients("backward", grad, _tensors(operands), wanted, _sizes(operands, grad.shape))
+    return _gradients("backward", grad, tensors_of(operands), wanted, _sizes(operands, grad.shape))
 
 
 def mean_field_update(base: Tensor, operands: MessageOperands) -> Tensor:
@@ -62,17 +62,13 @@ def adapting_kernel(operands: KernelOperands) -> tuple[Tensor, Tensor]:
     guide, mask, shape = operands.guide, operands.mask, operands.output_shape()
     output, output_mask = _output(guide, shape), empty_mask(guide, mask, shape)
     made = {"output": output, "output_mask": None if mask is None else output_mask}
-    _run("kernel_forward", _tensors(operands), made, _kernel_sizes(operands, shape))
+    _run("kernel_forward", tensors_of(operands), made, _kernel_sizes(operands, shape))
     return output.to(guide.dtype), output_mask
 
 
 def adapting_kernel_backward(grad: Tensor, operands: KernelOperands, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Gradients to guide, centres, alpha and lambda that are wanted."""
-    return _gradients("kernel_backward", grad, _tensors(operands), wanted, _kernel_sizes(operands, grad.shape))
-
-
-def _tensors(operands: ConvolutionOperands | KernelOperands) -> dict[str, Tensor]:
-    return {name: value for name, value in operands._asdict().items() if isinstance(value, Tensor)}
+    return _gradients("kernel_backward", grad, tensors_of(operands), wanted, _kernel_sizes(operands, grad.shape))
 
 
 def _message_tensors(operands: MessageOperands) -> dict[str, Tensor]:

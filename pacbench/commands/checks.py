@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from pacbench.errors import UnknownNameError
 from pacbench.running.allocator import ALLOCATORS
@@ -103,6 +104,17 @@ def new_run_folder(output: Path | None) -> Path:
     if (folder / "run.json").exists():
         raise WrongUse(f"{folder}: holds a run already; take it up with --resume, or choose another folder")
     return folder
+
+
+def refuse_others(context: Any, besides: str, and_besides: str = "") -> None:
+    """Raises WrongUse where the command line has options beside `besides`, which takes over the settings of a run."""
+    given = [
+        name
+        for name, value in context.params.items()
+        if value and name not in (besides, and_besides) and context.get_parameter_source(name).name == "COMMANDLINE"
+    ]
+    if given:
+        raise WrongUse(f"--{besides} takes the settings of the run it resumes: leave out {', '.join(sorted(given))}")
 
 
 def case_expression(values: Iterable[str] | None) -> str | None:

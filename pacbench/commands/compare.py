@@ -52,12 +52,14 @@ def tell(comparison: Comparison, output: Path | None, *, strict: bool) -> int:
     On GitHub Actions it also goes into the step's summary, and what is slower or failed is annotated.
     """
     from pacbench.reports.comparison_files import comparison_markdown, write_comparison
-    from pacbench.reports.comparison_table import comparison_table
+    from pacbench.reports.comparison_table import comparison_table, resources_table
     from pacbench.reports.github_annotations import annotation_lines
     from pacbench.reports.terminal import rendered
 
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     console.print(rendered(comparison_table(comparison)))
+    if comparison.resources:
+        console.print(rendered(resources_table(comparison)))
     for line in annotation_lines(comparison, strict=strict) if os.environ.get("GITHUB_ACTIONS") == "true" else ():
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -9,8 +12,9 @@ from rich.console import Console
 from pacbench.comparing.calibration import calibration_remarks
 from pacbench.comparing.comparison import compare
 from pacbench.comparing.interleaved_runs import Code, measure_in_turns
+from pacbench.comparing.resource_changes import resource_changes
 from pacbench.comparing.revisions import BuildError, RevisionError, build, resolve
-from pacbench.comparing.sides import SideError
+from pacbench.comparing.sides import Side, SideError
 from pacbench.records import RunSettings
 from pacbench.running.exit_code import INTERRUPTED
 from pacbench.running.probes import RunError
@@ -40,11 +44,13 @@ def compare_revisions(
     try:
         root, revisions = resolve(repository or Path.cwd(), (base, new))
         codes = []
-        for name, revision in zip(("BASE", "NEW"), revisions, strict=True):
-            console.print(f"{name}: building {revision.label}", highlight=False, markup=False, soft_wrap=True)
-            python = build(root, revision, folder / "builds" / revision.commit[:12])
-            codes.append(Code(python, revision.label))
-        sides = measure_in_turns(folder, settings, codes, console)
+        with _no_python_path():
+            for name, revision in zip(("BASE", "NEW"), revisions, strict=True):
+                console.print(f"{name}: building {revision.label}", highlight=False, markup=False, soft_wrap=True)
+                python = build(root, revision, folder / "builds" / revision.commit[:12])
+                codes.append(Code(python, revision.label))
+            sides = measure_in_turns(folder, settings, codes, console)
+            resources = resource_changes(codes[0].python, codes[1].python) if sides is not None else []
         if sides is None:
             text = f"interrupted; what was measured is kept in {folder}: the same command with --output goes on"
             console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -54,5 +60,24 @@ def compare_revisions(
         raise WrongUse(str(error)) from error
     except BuildError as error:
         raise RunError(str(error)) from error
-    remarks = [*comparison.remarks, *calibration_remarks(sides[1].run.environment)]
-    return tell(comparison.model_copy(update={"remarks": remarks}), folder, strict=strict)
+    remarks = [*comparison.remarks, *_same_package(*sides), *calibration_remarks(sides[1].run.environment)]
+    whole = comparison.model_copy(update={"remarks": remarks, "resources": resources})
+    return tell(whole, folder, strict=strict)
+
+
+@contextmanager
+def _no_python_path() -> Iterator[None]:
+    """Without PYTHONPATH, which would put the same code before that of both commits."""
+    before = os.environ.pop("PYTHONPATH", None)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+
+
+def _same_package(base: Side, new: Side) -> list[str]:
+    hashes = [side.run.environment.package_hash for side in (base, new) if side.run.environment is not None]
+    if len(hashes) < 2 or hashes[0] != hashes[1]:
+        return []
+    return [f"Both commits run the same pacbench (package hash {hashes[0][:12]})."]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from . import reference_cases
 from .case_rounds import CaseRounds, Key, case_rounds
 from .circumstances import changed_suites, differences
+from .resource_changes import ResourceChange
 from .round_statistics import FEWEST_ROUNDS, LEVEL, Effect, paired_effect, rounds_needed, unpaired_effect
 from .sides import Side, SideError, are_paired
 from .verdicts import LEAST_RATIO, Verdict, holm, verdict
@@ -70,6 +71,7 @@ class Comparison(BaseModel):
         across_machines: Whether times were divided by each run's own reference case first.
         cases: In BASE's order, then what NEW alone has.
         remarks: Sentences that every table needs beside it.
+        resources: Changes of compiled GPU kernels, where two revisions are compared.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -80,6 +82,7 @@ class Comparison(BaseModel):
     across_machines: bool
     cases: list[ComparedCase]
     remarks: list[str]
+    resources: list[ResourceChange] = []
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,12 @@ def compare(base: Side, new: Side, *, across_machines: bool = False) -> Comparis
 
 
 def exit_code(comparison: Comparison, *, strict: bool = False) -> int:
-    """1 if a case is slower, a row failed or nothing was compared; 3 if `strict` and a case is ambiguous; else 0."""
+    """1 if a case is slower, a kernel takes more, a row failed or nothing was compared.
+
+    3 if `strict` and a case is ambiguous; else 0.
+    """
+    if any(change.worse for change in comparison.resources):
+        return 1
     verdicts = [case.verdict for case in comparison.cases]
     if "slower" in verdicts or not any(verdicts) or any(case.failed for case in comparison.cases):
         return 1
@@ -232,11 +240,9 @@ def _remarks(base: Side, new: Side, paired: bool, across: bool, compared: Sequen
             "changed on the machine in between counts as a difference"
         )
     remarks = [
-        f"BASE, the baseline: {base.label}.",
-        f"NEW, which is judged: {new.label}.",
         f"Ratio: {what} of NEW / BASE, above 1 NEW is slower; {how}; {100 * (1 - LEVEL):.0f} % interval by bootstrap "
         "over rounds.",
-        f"Verdicts: slower or faster where p ≤ {LEVEL} after Holm's correction over {len(compared)} cases, the "
+        f"Verdicts: slower or faster where p ≤ {LEVEL} after Holm's correction over {_cases(len(compared))}, the "
         f"interval leaves out 1 and the ratio is at least {LEAST_RATIO}; same where the interval lies within ± 3 %; "
         "else ambiguous.",
     ]  # fmt: skip
@@ -255,3 +261,7 @@ def _remarks(base: Side, new: Side, paired: bool, across: bool, compared: Sequen
             f"The suites {', '.join(changed)} differ between BASE and NEW: cases of one name may do other work."
         )
     return remarks
+
+
+def _cases(number: int) -> str:
+    return f"{number} case" if number == 1 else f"{number} cases"

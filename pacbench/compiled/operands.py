@@ -142,12 +142,12 @@ def _hints(of: type[Operands]) -> dict[str, Any]:
     return {name: hint for name, hint in get_type_hints(of).items() if name in of._fields}
 
 
-_TENSORS: Mapping[Any, int] = {
-    of: sum(hint in (Tensor, Tensor | None) for hint in _hints(of).values())
+_TENSORS: Mapping[Any, tuple[str, ...]] = {
+    of: tuple(name for name, hint in _hints(of).items() if hint in (Tensor, Tensor | None))
     for of in (ConvolutionOperands, KernelOperands, MessageOperands)
 }
 _DIFFERENTIATED: Mapping[Any, tuple[str, ...]] = {
-    of: tuple(name for name in of._fields[:tensors] if name != "mask") for of, tensors in _TENSORS.items()
+    of: tuple(name for name in names if name != "mask") for of, names in _TENSORS.items()
 }
 
 
@@ -158,7 +158,12 @@ def schema(of: type[Operands]) -> str:
 
 def tensor_count(of: type[Operands]) -> int:
     """How many of the arguments are tensors; they stand before all others."""
-    return _TENSORS[of]
+    return len(_TENSORS[of])
+
+
+def tensors_of(operands: Operands) -> dict[str, Any]:
+    """The arguments that are tensors, by name; None for those that are not given."""
+    return dict(zip(_TENSORS[type(operands)], operands, strict=False))
 
 
 def differentiated(of: type[Operands]) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from .operands import (
     tensor_count,
     wanted_tensors,
 )
-from .storage import empty_mask
+from .storage import dense, empty_mask
 
 
 class Computing(Protocol):
@@ -140,7 +140,7 @@ def _backward(compute: Callable[..., Mapping[str, Tensor]], of: type[Operands]) 
         operands = of(*values)
         wanted = wanted_tensors(operands, flags)
         found = compute(grad, operands, wanted)
-        return [found[name].to(tensor.dtype).contiguous() for name, tensor in wanted.items()]
+        return [dense(found[name], tensor.dtype) for name, tensor in wanted.items()]
 
     return gradients
 

@@ -22,7 +22,7 @@ def find_image(folder: Path, item_id: str) -> Path:
     paths = [folder / f"{item_id}{suffix}" for suffix in IMAGE_SUFFIXES]
     found = next((path for path in paths if path.is_file()), None)
     if found is None:
-        raise DataError(f"{paths[0]}: got no file, expected {item_id}{' or '.join(IMAGE_SUFFIXES)} in {folder}")
+        raise DataError(f"{paths[0]}: got no file, expected {item_id}.jpg or {item_id}.png in {folder}")
     return found
 
 

@@ -109,7 +109,7 @@ class _Training:
 
     def _run_stage(self, stage: Stage, begin: int) -> None:
         optimizer, scheduler = self._begin(stage)
-        shared = self.processes.share(self.model)
+        shared = self.processes.share(self.model, some_unused=self.task.leaves_unused)
         end = begin + stage.steps
         loader = batches(
             self.task, self.settings.batch, self.settings.seed, range(self.state.step, end), self.processes,

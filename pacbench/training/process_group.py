@@ -43,11 +43,11 @@ class Processes:
         if self.count > 1:
             dist.barrier()
 
-    def share(self, model: nn.Module) -> nn.Module:
+    def share(self, model: nn.Module, *, some_unused: bool) -> nn.Module:
         """The model as it is called in training: gradients are averaged over the processes."""
         if self.count == 1:
             return model
-        return nn.parallel.DistributedDataParallel(model)
+        return nn.parallel.DistributedDataParallel(model, find_unused_parameters=some_unused)
 
 
 @contextmanager

@@ -68,7 +68,7 @@ class Recipe(BaseModel):
 
     kind: Kind
     data_root: str | None = None
-    scenes: int = Field(default=256, ge=1)
+    scenes: int = Field(default=160, ge=1)
     validated: int | None = Field(default=None, ge=0)
     network: Literal["small", "vgg16"] = "small"
     width: int = Field(default=WIDTH, ge=1)

@@ -87,6 +87,7 @@ class SegmentationTask(Task):
         self.schedule = list(schedule)
         self.validated = tuple(data.splits["val"][:validated])
         self.compact = compact
+        self.leaves_unused = bool(plan.crf)  # a PAC-CRF has pairwise weights that only some of its kernels use
         self.said = dict(said or {})
 
     def stages(self) -> Sequence[Stage]:

@@ -44,6 +44,8 @@ class Task(ABC):
 
     name: str
     model: nn.Module
+    leaves_unused = False
+    """Whether a step may leave parameters that learn without a gradient; several processes must then look for them."""
 
     @abstractmethod
     def stages(self) -> Sequence[Stage]:

@@ -14,7 +14,7 @@ from pacbench.measuring.package_hash import data_hash
 from pacbench.training.checkpoint import write_whole
 from pacbench.training.settings import TrainingSettings
 
-from .datasets import UpsamplingDataset, embedded_scenes
+from .datasets import Kind, UpsamplingDataset, embedded_scenes
 from .real_datasets import TRAINING, spread
 from .training_task import UpsamplingTask
 
@@ -109,7 +109,7 @@ class UpsamplingRecipe(BaseModel):
             name = self.data or EMBEDDED[0]
             if name not in EMBEDDED:
                 raise UnknownNameError("data", name, EMBEDDED)
-            kind = "depth" if name == EMBEDDED[0] else "flow"
+            kind: Kind = "depth" if name == EMBEDDED[0] else "flow"
             every = embedded_scenes("train", _SCENE_SIZE, self.scenes + _HELD_OUT, kind)
             learnt, held = every.ids[: self.scenes], every.ids[self.scenes :]
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ BASE, NEW = Revision("main", "a" * 40, "first"), Revision("HEAD", "b" * 40, "sec
 def pacbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(module, "resolve", lambda folder, texts: (folder, [BASE, NEW]))
+    monkeypatch.setattr(module, "resource_changes", lambda *_: [])
     monkeypatch.setattr(module, "build", lambda root, revision, folder: f"python of {revision.subject}")
 
     def run(*words: str) -> tuple[int, str, str]:
@@ -38,9 +40,11 @@ def test_both_are_built_measured_in_turns_and_named(
     pacbench, fake_run: Callable, monkeypatch: pytest.MonkeyPatch, slowdown: float, code: int
 ):
     asked = []
+    monkeypatch.setenv("PYTHONPATH", "/a/checkout")
 
     def measure(folder, settings, codes, console):
         asked.append((settings, codes))
+        assert "PYTHONPATH" not in os.environ, "it would hide both commits behind one checkout"
         marked = [{"interleaved": "x", "revision": code.revision} for code in codes]
         runs = [
             fake_run(f"out/{name}", {"native": factor}, {"W1": 1e-3}, settings=mark).folder
@@ -56,6 +60,8 @@ def test_both_are_built_measured_in_turns_and_named(
     assert (settings.suites, settings.backends, settings.rounds) == (["operators"], ["native"], 7)
     assert (settings.cases, settings.profile) == ("W1 or W2", "standard")
     assert [code.python for code in codes] == ["python of first", "python of second"]
+    assert os.environ["PYTHONPATH"] == "/a/checkout"
+    assert "Both commits run the same pacbench (package hash a)." in " ".join(out.split())
     assert f"NEW: building {'b' * 40} (second)" in err
     assert f"revision {'a' * 40} (first)" in " ".join(out.split())
     assert Path("out/comparison.junit.xml").exists()

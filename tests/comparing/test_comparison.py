@@ -8,6 +8,7 @@ import pytest
 
 from pacbench.comparing.comparison import ComparedCase, Comparison, compare, exit_code
 from pacbench.comparing.sides import SideError, read_sides
+from pacbench.reports.comparison_table import comparison_table
 
 CASES = {"small": 1e-3, "large": 1e-1}
 
@@ -62,7 +63,8 @@ def test_each_side_is_named(fake_run: Callable):
     comparison = compared(base, fake_run("new", {"a": 1.0}, CASES).folder)
     assert comparison.base == f"{base}, revision abc1234 first"
     assert comparison.new.endswith("new, started now")
-    assert any(remark.startswith(f"BASE, the baseline: {base}") for remark in comparison.remarks)
+    caption = comparison_table(comparison).caption
+    assert caption == f"BASE, the baseline, is {comparison.base}; NEW is {comparison.new}."
 
 
 def test_too_few_rounds_are_said_with_the_smallest_p(fake_run: Callable):

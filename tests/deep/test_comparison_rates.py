@@ -2,7 +2,8 @@
 
 Each run is a test that writes its comparisons down as it ends, so that the whole resumes where it was stopped; the last
 test counts what has been written. An A/A comparison is `native` against itself; a planted one is `native` against the
-same backend slowed down by a spin, forwards, on operators whose time is all the backend's. Wants a quiet machine.
+same backend slowed down by a spin, forwards, on operators whose time is all the backend's. Wants a quiet
+machine, and one process (`pytest -n 0`).
 """
 
 from __future__ import annotations
@@ -69,7 +70,11 @@ def _compared(kind: str, folder: Path) -> Comparison:
 
 @pytest.mark.deep
 @pytest.mark.parametrize(("kind", "number"), [(kind, number) for kind, runs in RUNS.items() for number in range(runs)])
-def test_run(kind: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run(
+    kind: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    if getattr(request.config, "workerinput", {}).get("workercount", 1) > 1:
+        pytest.skip("measures, so alone on the machine: pytest -n 0")
     reasons = get_backend("native").unavailable_reasons()
     if reasons:
         pytest.skip("; ".join(map(str, reasons)))

@@ -108,6 +108,38 @@ def test_upsampling_rows_have_intervals_boundaries_parameters_and_published_erro
     assert any("may be compared with the published figure" in remark for remark in table.remarks)
 
 
+def test_hot_swapped_rows_stand_beside_the_plain_network(run_folder: Any) -> None:
+    run_folder.settings(["hot_swapping"], ["unfold", "native"])
+    for backend, scale in {"unfold": 2.0, "native": 1.0}.items():
+        run_folder.green(backend)
+        for method, miou, seconds in (("fcn", 0.50, 0.01), ("pac_fcn", 0.53, 0.015)):
+            about = {"method": method, "dataset": "scenes"}
+            interval = {} if method == "fcn" else {"miou_gain_low": 0.01, "miou_gain_high": 0.05}
+            run_folder.case(
+                "hot_swapping", f"test_quality[{method}]", backend, direction="quality",
+                metrics={"miou": miou, "pixel_accuracy": 0.9} | interval, **about,
+            )  # fmt: skip
+            run_folder.case(
+                "hot_swapping", f"test_time[{method}-total]", backend, direction="total", samples_s=[seconds * scale],
+                peak_memory_bytes=5_000_000, **about,
+            )  # fmt: skip
+        run_folder.case(
+            "hot_swapping", "test_quality[fcn_pac_crf]", backend, method="fcn_pac_crf", dataset="scenes",
+            outcome="skipped", reason="no weights for this row",
+        )  # fmt: skip
+        run_folder.ran("hot_swapping", backend=backend)
+    table = table_of(run_folder.read(), "hot_swapping")
+    (row,) = rows_of(table, method="pac_fcn", backend="native")
+    assert row["gain_points"].text == "+3.00"
+    assert row["gain_half_interval_points"].text == "2.00"
+    assert row["gain_interval_points"].text == "+1.00 to +5.00"
+    assert (row["total_ms"].text, row["ratio_to_plain"].text) == ("15.0", "1.50")
+    assert row["ratio_to_baseline"].text == "0.500"
+    (row,) = rows_of(table, method="fcn_pac_crf", backend="unfold")
+    assert row["status"].text == "skipped"
+    assert "no weights for this row" in row["miou_percent"].reason
+
+
 def test_operator_ratios(several: Run) -> None:
     table = table_of(several, "operators")
     (row,) = rows_of(table, workload="W1", direction="forward", backend="inductor")

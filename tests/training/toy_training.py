@@ -21,6 +21,7 @@ class Toy(Task):
     """Which quadrant of a noisy picture is bright: a convolution, dropout, batch normalisation, a linear layer."""
 
     name = "toy"
+    leaves_unused = True
 
     def __init__(self, *, dropout: float = 0.3, normalise: bool = True, size: int = 22) -> None:
         torch.manual_seed(11)
@@ -28,6 +29,7 @@ class Toy(Task):
         self.model = nn.Sequential()
         self.model.add_module("body", nn.Sequential(*body, nn.Dropout(dropout), nn.Flatten()))
         self.model.add_module("top", nn.Linear(54, 4))
+        self.model.register_parameter("spare", nn.Parameter(torch.ones(2)))  # no step uses it
         self.size = size
         self.die_in_step: int | None = None
         self.calls = 0

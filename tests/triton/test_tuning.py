@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -78,3 +79,48 @@ def test_a_failed_trial_leaves_the_default() -> None:
     with pytest.raises(RuntimeError, match="out of shared memory"):
         tuning.tune(lambda: tuning.chosen(KEY, tiles), timer)
     assert tuning.chosen(KEY, tiles) == tiles[0]
+
+
+@pytest.mark.usefixtures("needs_triton")
+class TestFile:
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        """A file of what another process tuned."""
+        tiles = candidates(KEY.kernel, "tf32", 4, 32, 32, 5, "sm_90")
+
+        def timer(call: Callable[[], object]) -> float:
+            del call
+            return next(times)
+
+        times = iter([3.0, 2.0, 1.0, *[4.0] * len(tiles)])
+        tuning.tune(lambda: tuning.chosen(KEY, tiles), timer)
+        tuning.save(tmp_path / "tiles.json")
+        tuning.forget()
+        return tmp_path / "tiles.json"
+
+    def test_another_process_takes_what_was_tuned(self, file: Path) -> None:
+        tiles = candidates(KEY.kernel, "tf32", 4, 32, 32, 5, "sm_90")
+        assert tuning.load(file) == {KEY: tiles[2]}
+        assert tuning.chosen(KEY, tiles) == tiles[2]
+        assert tuning.chosen(KEY._replace(device="another GPU"), tiles) == tiles[0]
+
+    def test_a_tile_that_is_no_candidate_any_more_is_passed_over(self, file: Path) -> None:
+        tiles = candidates(KEY.kernel, "tf32", 4, 32, 32, 5, "sm_90")
+        tuning.load(file)
+        assert tuning.chosen(KEY, tiles[:2]) == tiles[0]
+
+    @pytest.mark.parametrize(
+        ("was", "becomes", "message"),
+        [
+            ('"triton": "', '"triton": "0.', r"got tiles tuned with triton 0\..*, expected triton"),
+            ('"warps"', '"wraps"', "expected a file of tuned tiles"),
+            ("{", "", "expected a file of tuned tiles"),
+        ],
+        ids=["triton", "tile", "json"],
+    )
+    def test_what_is_not_of_this_triton_is_refused(self, was: str, becomes: str, message: str, file: Path) -> None:
+        file.write_text(file.read_text().replace(was, becomes))
+        with pytest.raises(ValueError, match=message):
+            tuning.load(file)
+        tiles = candidates(KEY.kernel, "tf32", 4, 32, 32, 5, "sm_90")
+        assert tuning.chosen(KEY, tiles) == tiles[0]
