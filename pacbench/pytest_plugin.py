@@ -38,6 +38,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="folder of real data sets (default: the environment variable PACBENCH_DATA)",
     )
+    group.addoption(
+        "--pacbench-weights",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        help="weights of a network, as `pacbench train` writes them; may be repeated",
+    )
+    group.addoption("--pacbench-factor", metavar="N[,N]", help="factors of joint upsampling (default: the profile's)")
+    group.addoption(
+        "--pacbench-save-predictions",
+        action="store_const",
+        const=True,
+        help="write each predicted label image into the run folder",
+    )
     group.addoption("--pacbench-methods", metavar="A[,B]", help="methods to run, of those that a suite has")
     group.addoption(
         "--pacbench-list-methods",

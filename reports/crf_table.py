@@ -13,6 +13,7 @@ from .row_cells import (
     grouped,
     memory_cell,
     metric_cell,
+    missing,
     notes_cell,
     ratio_cell,
     spread_cells,
@@ -20,12 +21,19 @@ from .row_cells import (
     time_cell,
 )
 
+BANDS = (2, 4, 8)
+"""Widths of the bands around the truth's boundaries, in pixels, as `pacbench.metrics.boundary_iou` has them."""
+
 COLUMNS = (
     Column("dataset", "data", numeric=False),
     Column("method", "method", numeric=False),
     Column("backend", "backend", numeric=False),
     Column("miou_percent", "mIoU %"),
     Column("gain_points", "gain"),
+    Column("gain_half_interval_points", "±"),
+    Column("gain_interval_points", "95 % of gain", numeric=False, where="documents"),
+    Column("pixel_accuracy_percent", "pixel acc. %", where="documents"),
+    *(Column(f"trimap_miou_{width}_percent", f"trimap {width}", where="documents") for width in BANDS),
     Column("total_ms", "total ms"),
     Column("kernel_ms", "kernel ms"),
     Column("steps_ms", "steps ms"),
@@ -55,7 +63,20 @@ def crf_table(run: Run, suite: str = "crf") -> SummaryTable:
                 words(method),
                 words(backend),
                 metric_cell(quality, "miou", "mIoU", written.percent, everything, scale=100.0),
-                _gain(quality, unary.get((dataset, backend), unary.get((dataset, ""))), everything),
+                gain_cell(quality, unary.get((dataset, backend), unary.get((dataset, ""))), everything),
+                *interval_cells(quality, everything),
+                metric_cell(quality, "pixel_accuracy", "pixel accuracy", written.percent, everything, scale=100.0),
+                *(
+                    metric_cell(
+                        quality,
+                        f"trimap_miou_{width}",
+                        "mIoU near boundaries",
+                        written.percent,
+                        everything,
+                        scale=100.0,
+                    )
+                    for width in BANDS
+                ),
                 time_cell(total, "total time", everything),
                 time_cell(kernel, "kernel time", everything),
                 time_cell(steps, "time of the steps", everything),
@@ -76,6 +97,9 @@ def crf_table(run: Run, suite: str = "crf") -> SummaryTable:
             "mIoU: one confusion matrix over the whole set, void ignored, mean over the classes of the truth.",
             "gain: mIoU minus that of the unary row of the same data (of the same backend where it has one), "
             "in percentage points.",
+            "95 % of gain: where a paired bootstrap over images puts the gain; ±: half the width of that interval.",
+            "pixel acc.: share of the evaluated pixels that are right; trimap d: mIoU of the pixels within d pixels of "
+            "a boundary of the truth, void rims being boundaries.",
             "kernel: what is computed once for an image (the adapting kernel); steps: the mean-field steps; total: "
             "both, timed on its own.",
             *base_remark(run, "total time divided by that of", "for the same method and data"),
@@ -94,10 +118,21 @@ def _unary_miou(groups: dict[tuple[str, str, str], dict[str, Measurement]]) -> d
     return found
 
 
-def _gain(quality: Measurement | None, unary: float | None, group: list[Measurement]) -> Cell:
+def interval_cells(quality: Measurement | None, group: list[Measurement]) -> tuple[Cell, Cell]:
+    """Half the width of the gain's 95 % interval in points, and its ends in words."""
+    low, high = (quality.metric(f"miou_gain_{end}") if quality else None for end in ("low", "high"))
+    if low is None or high is None:
+        reason = missing(quality, "interval of the gain (it takes two images and a baseline)", group)
+        return empty(reason), empty(reason)
+    half = number(50.0 * (high - low), lambda value: f"{value:.2f}", "the interval was not recorded")
+    return half, words(f"{written.points(100.0 * low)} to {written.points(100.0 * high)}")
+
+
+def gain_cell(quality: Measurement | None, unary: float | None, group: list[Measurement]) -> Cell:
+    """The mIoU in points beyond that of a baseline, 0 to 1."""
     miou = metric_cell(quality, "miou", "mIoU", written.percent, group, scale=100.0)
     if not isinstance(miou.value, float):
         return miou
     if unary is None:
-        return empty("there is no mIoU of the unary row of this data to compare with")
+        return empty("there is no mIoU of the row to compare with")
     return number(miou.value - 100.0 * unary, written.points, "mIoU was not recorded")

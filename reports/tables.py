@@ -13,6 +13,7 @@ from .measurements import number_or_none, rows_of, suite_order, text_or_none, to
 from .operators_table import operators_table
 from .other_table import other_table
 from .row_cells import EVERY_CASE
+from .swapping_table import swapping_table
 from .upsampling_table import upsampling_table
 
 GATE_SUITE = "gradients"
@@ -20,6 +21,7 @@ _TABLES: dict[str, Callable[[Run, str], SummaryTable]] = {
     "operators": operators_table,
     "crf": crf_table,
     "joint_upsampling": upsampling_table,
+    "hot_swapping": swapping_table,
 }
 
 

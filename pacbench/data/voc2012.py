@@ -15,7 +15,7 @@ from pathlib import Path
 from torch import Tensor
 
 from pacbench.data.data_error import DataError
-from pacbench.data.image_files import read_colour, read_indices
+from pacbench.data.masks import VOID, find_image, read_pair
 
 CLASS_NAMES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
@@ -23,10 +23,8 @@ CLASS_NAMES = (
     "tvmonitor",
 )  # fmt: skip
 NUM_CLASSES = len(CLASS_NAMES)
-VOID = 255
 
 _PARTS = ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation")
-_IMAGE_SUFFIXES = (".jpg", ".png", ".jpeg")
 _LISTS = Path("ImageSets", "Segmentation")
 _NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9_.-]+")
 
@@ -101,26 +99,8 @@ def load_sample(root: Path, sample_id: str) -> Voc2012Sample:
             of different size; a label that is no class.
     """
     folder = find_folder(root)
-    if not _NAME.fullmatch(sample_id):
-        raise DataError(f"{folder}: got the ID {sample_id!r}, expected letters, digits, _, - and single dots")
-    images = folder / "JPEGImages"
-    paths = [images / f"{sample_id}{suffix}" for suffix in _IMAGE_SUFFIXES]
-    image_path = next((path for path in paths if path.is_file()), None)
-    if image_path is None:
-        raise DataError(f"{paths[0]}: got no file, expected {sample_id}.jpg or {sample_id}.png in {images}")
-    mask_path = folder / "SegmentationClass" / f"{sample_id}.png"
-    image, labels = read_colour(image_path), read_indices(mask_path)
-    if labels.shape != image.shape[1:]:
-        got = f"a mask of {labels.shape[0]} x {labels.shape[1]}"
-        raise DataError(f"{mask_path}: got {got}, expected the image's {image.shape[1]} x {image.shape[2]}")
-    wrong = (labels >= NUM_CLASSES) & (labels != VOID)
-    if bool(wrong.any()):
-        values = sorted(set(labels[wrong].tolist()))
-        listed = ", ".join(map(str, values[:5])) + (", …" if len(values) > 5 else "")
-        raise DataError(
-            f"{mask_path}: got label {listed} ({int(wrong.sum())} pixels), expected 0 to {NUM_CLASSES - 1} "
-            f"or {VOID} (void)"
-        )
+    image_path = find_image(folder / "JPEGImages", sample_id)
+    image, labels = read_pair(image_path, folder / "SegmentationClass" / f"{sample_id}.png", NUM_CLASSES, VOID)
     return Voc2012Sample(sample_id, image, labels)
 
 

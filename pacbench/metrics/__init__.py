@@ -1,1 +1,1 @@
-"""Measures of quality: mean intersection over union, root mean square error, endpoint error."""
+"""Measures of quality: mean intersection over union, also near boundaries and with its interval; error of fields."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def session_fixtures(options: SuiteOptions) -> ModuleType:
-    """A plug-in that holds the fixtures `backend` (once for each name), `profile`, `data_root` and `run_folder`."""
+    """A plug-in that holds the fixtures `backend` (once for each name), `profile`, `data_root` and the others here."""
 
     @pytest.fixture(scope="session", params=options.backends, ids=options.backends)
     def backend(request: pytest.FixtureRequest) -> Backend:
@@ -48,7 +48,17 @@ def session_fixtures(options: SuiteOptions) -> ModuleType:
         """Folder that the run writes to, if any."""
         return options.folder
 
+    @pytest.fixture(scope="session")
+    def weights() -> tuple[Path, ...]:
+        """Weights of networks that were given."""
+        return options.weights
+
+    @pytest.fixture(scope="session")
+    def prediction_folder() -> Path | None:
+        """Where predicted label images are written; None where they are not wanted."""
+        return options.folder / "predictions" if options.folder and options.save_predictions else None
+
     holder = ModuleType("pacbench_session_fixtures")
-    for fixture in (backend, profile, data_root, run_folder):
+    for fixture in (backend, profile, data_root, run_folder, weights, prediction_folder):
         setattr(holder, fixture.__name__, fixture)
     return holder

@@ -11,8 +11,8 @@ from .tuning import EVALUATIONS, Tuner
 
 
 @pytest.fixture(scope="session")
-def dataset(profile: str, data_root: Path | None) -> CrfDataset:
-    return open_dataset(profile, data_root)
+def dataset(profile: str, data_root: Path | None, weights: tuple[Path, ...]) -> CrfDataset:
+    return open_dataset(profile, data_root, weights)
 
 
 @pytest.fixture(scope="session")

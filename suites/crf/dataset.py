@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
 from torch import Tensor
 
-from pacbench.data import scenes, unaries, voc2012
+from pacbench.data import label_folder, scenes, unaries, voc2012
 from pacbench.data.data_error import DataError
+from pacbench.data.labelled_images import LabelledSet, open_folder
 from pacbench.data.scene_unary import scene_unary
 from pacbench.measuring.package_hash import data_hash
+
+from .network_unaries import NetworkUnaries
 
 
 @dataclass(frozen=True)
@@ -89,14 +93,20 @@ EXTENTS = {
 }
 
 
-def open_dataset(profile: str, data_root: Path | None) -> CrfDataset:
-    """The embedded scenes, or a folder in VOC layout with a folder ``unary*`` of arrays beside it.
+def open_dataset(profile: str, data_root: Path | None, weights: Sequence[Path] = ()) -> CrfDataset:
+    """The embedded scenes, or a folder in any layout of `pacbench.data.labelled_images`.
+
+    Its unaries are what a network says, where weights are given, else arrays in a folder ``unary*``.
 
     Raises:
         DataError: the folder, its evaluation split or its unaries are not there.
     """
     extent = EXTENTS[profile]
-    return embedded_scenes(extent) if data_root is None else voc_folder(data_root, extent)
+    if data_root is None:
+        return embedded_scenes(extent)
+    if not weights and not label_folder.is_layout(data_root) and not (data_root / "trainannot").is_dir():
+        return voc_folder(data_root, extent)
+    return labelled_folder(data_root, extent, weights)
 
 
 def embedded_scenes(extent: Extent) -> CrfDataset:
@@ -144,6 +154,34 @@ def voc_folder(root: Path, extent: Extent) -> CrfDataset:
         Split("val", evaluated, load),
         data_hash(root),
     )
+
+
+def labelled_folder(root: Path, extent: Extent, weights: Sequence[Path]) -> CrfDataset:
+    """A data set of any known layout: tuned on train, evaluated on val."""
+    data = open_folder(root)
+    network = NetworkUnaries(weights, data.class_names) if weights else None
+    folder = unaries.find_folder(root) if network is None else None
+
+    def load(split: str, item_id: str) -> Item:
+        found = data.load(split, item_id)
+        image = found.image[None]
+        if network is not None:
+            unary = network.scores(f"{split}/{item_id}", image)
+        else:
+            assert folder is not None
+            size = (found.labels.shape[0], found.labels.shape[1])
+            unary = unaries.load_unary(folder, item_id, len(data.class_names), size)[None]
+        return Item(item_id, image, found.labels, unary)
+
+    digest = data_hash(root) + "".join(hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in weights)
+    return CrfDataset(
+        data.name, data.class_names, _split(data, "train", extent.images_to_tune, load),
+        _split(data, "val", None, load), digest,
+    )  # fmt: skip
+
+
+def _split(data: LabelledSet, name: str, count: int | None, load: Callable[[str, str], Item]) -> Split:
+    return Split(name, _spread(data.splits[name], count), partial(load, name))
 
 
 def _load_voc(root: Path, folder: Path, item_id: str) -> Item:

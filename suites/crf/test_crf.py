@@ -7,6 +7,7 @@ same number of steps; where one differs (Full-CRF on the CPU only), its row says
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ import torch
 
 from pacbench.backend import Backend
 from pacbench.data.data_error import DataError
-from pacbench.metrics.mean_iou import MeanIoUMeter, mean_iou_of
+from pacbench.data.voc_palette import palette_png
+from pacbench.metrics.segmentation_quality import SegmentationQuality
 
 from .dataset import CrfDataset, Item, Split
 from .methods import METHODS, Inference, Method
@@ -60,7 +62,9 @@ def test_data(split: str, dataset: CrfDataset, record: Any) -> None:
 
 @pytest.mark.quality
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
-def test_quality(method: Method, backend: Backend, dataset: CrfDataset, tuner: Tuner, record: Any) -> None:
+def test_quality(
+    method: Method, backend: Backend, dataset: CrfDataset, tuner: Tuner, record: Any, prediction_folder: Path | None
+) -> None:
     """Measure mIoU over the evaluation split, the method's scalars tuned on the tuning split."""
     first = dataset.evaluation.first()
     _describe(record, method, "quality", dataset, first, method.device(backend))
@@ -68,20 +72,23 @@ def test_quality(method: Method, backend: Backend, dataset: CrfDataset, tuner: T
     tuned = tuner.tuned(method, backend)
     scalars = method.start if tuned is None else tuned.values
     inference = method.inference(dataset.num_classes, scalars, backend)
-    meter = MeanIoUMeter(dataset.num_classes)
+    quality = SegmentationQuality(dataset.num_classes)
     left_out: list[str] = []
     for item in dataset.evaluation.items():
         if isinstance(item, DataError):
             left_out.append(str(item))
             continue
         prediction = _predict(inference, item, method.device(backend))
-        added = mean_iou_of(meter.add(prediction, item.labels))
-        record.per_item[item.id] = {"miou": added.mean, "pixel_accuracy": added.pixel_accuracy}
+        unary = item.unary.argmax(dim=1)[0] if method.grid else None
+        added = quality.add(prediction, item.labels, unary)
+        record.per_item[item.id] = {"miou": added.miou, "pixel_accuracy": added.pixel_accuracy}
+        if prediction_folder is not None:
+            _save(prediction_folder / f"crf-{method.name}-{backend.name}" / f"{item.id}.png", prediction)
         if item.id == first.id:
             record.panel(f"crf-{method.name}-{backend.name}", panel(item, prediction))
-    result = meter.result()
-    record.metric("miou", result.mean)
-    record.metric("pixel_accuracy", result.pixel_accuracy)
+    result = quality.result()
+    for name, value in quality.metrics().items():
+        record.metric(name, value)
     names = [dataset.class_names[index] for index in result.present]
     for index, name in zip(result.present, names, strict=True):
         record.per_item[f"class {name}"] = {"iou": result.per_class[index]}
@@ -93,6 +100,11 @@ def test_quality(method: Method, backend: Backend, dataset: CrfDataset, tuner: T
     if tuned is not None:
         record.parameters.update(tuned.values)
         record.note(tuned.note())
+
+
+def _save(path: Path, prediction: torch.Tensor) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(palette_png(prediction))
 
 
 def _predict(inference: Inference, item: Item, device: str) -> torch.Tensor:

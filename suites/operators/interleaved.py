@@ -30,8 +30,9 @@ from .cases import DIRECTIONS, Direction
 from .interleaving import Registers
 from .subjects import SUBJECTS_OF_PROFILE, Subject
 from .targets_table import BUSY, MACHINE
+from .upsampling_twin import TWINS, TwinCase
 
-PARTS = ("time", "accuracy", "memory", "threads", "sizes", "isa", "lattice")
+PARTS = ("time", "accuracy", "memory", "threads", "sizes", "isa", "lattice", "upsampling")
 TURNS = {"quick": 3, "standard": 15, "full": 45}
 JOB = "interleaved"
 NOTHING = "none"
@@ -52,6 +53,7 @@ class Plan:
         parts: Of PARTS.
         turns: Interleaved samples of each call.
         profile: How large the images of the part `sizes` are.
+        twin: What PacJointUpsample and its plain twin upsample; None for nothing.
     """
 
     backend: str
@@ -60,6 +62,7 @@ class Plan:
     parts: tuple[str, ...]
     turns: int
     profile: str
+    twin: TwinCase | None = None
 
 
 class Recorder:
@@ -72,13 +75,21 @@ class Recorder:
     @contextmanager
     def case(self, part: str, subject: Subject, direction: Direction) -> Iterator[dict[str, Any]]:
         """Fields of the record, to be filled."""
-        name = f"{part}[{subject.name}-{direction}]"
+        own = {
+            "operator": subject.case.operator, "flops": subject.case.flops(direction), "notes": [subject.case.title],
+            "shapes": {key: list(shape) for key, shape in subject.case.shapes.items()},
+        }  # fmt: skip
+        with self.named(part, subject.name, direction, own) as fields:
+            yield fields
+
+    @contextmanager
+    def named(self, part: str, workload: str, direction: Direction, own: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Fields of a record that begins with those of its `own`."""
+        name = f"{part}[{workload}-{direction}]"
         sys.stderr.write(f"{self._backend}: {name}\n")
         fields: dict[str, Any] = {
             "job": JOB, "suite": "operators", "case": name, "backend": self._backend, "round": 0,
-            "operator": subject.case.operator, "direction": direction, "device": "cpu", "dtype": "float32",
-            "shapes": {key: list(shape) for key, shape in subject.case.shapes.items()},
-            "flops": subject.case.flops(direction), "notes": [subject.case.title], "metrics": {},
+            "direction": direction, "device": "cpu", "dtype": "float32", "metrics": {}, **own,
         }  # fmt: skip
         try:
             yield fields
@@ -109,6 +120,7 @@ def measure(plan: Plan, path: Path) -> None:
         ),
         "isa": lambda: _instruction_sets(plan, recorder),
         "lattice": lambda: _lattice(plan, backend, recorder),
+        "upsampling": lambda: _upsampling(plan, backend, recorder),
     }
     for part in plan.parts:
         run[part]()
@@ -181,6 +193,15 @@ def _lattice(plan: Plan, backend: Backend, recorder: Recorder) -> None:
                 fields |= parts.lattice(subject, backend, plan.turns)
 
 
+def _upsampling(plan: Plan, backend: Backend, recorder: Recorder) -> None:
+    if plan.twin is None:
+        return
+    for direction in DIRECTIONS:
+        own = {"notes": [plan.twin.title], "shapes": {key: list(shape) for key, shape in plan.twin.shapes.items()}}
+        with recorder.named("upsampling", plan.twin.name, direction, own) as fields:
+            fields |= parts.upsampling(plan.twin, direction, backend, plan.against, plan.turns)
+
+
 def plan_of(words: Sequence[str]) -> tuple[Plan, Path]:
     """The plan and the file that a command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m pacbench.suites.operators.interleaved")
@@ -201,7 +222,9 @@ def plan_of(words: Sequence[str]) -> tuple[Plan, Path]:
     wanted = tuple(part for part in PARTS if part in asked.parts.split(","))
     against = None if asked.against == NOTHING else asked.against
     turns = asked.turns or TURNS[asked.profile]
-    return Plan(asked.backend, against, subjects, wanted, turns, asked.profile), asked.output
+    twin = TWINS[asked.profile]
+    shown = twin if not cases or any(name in twin.name for name in cases) else None
+    return Plan(asked.backend, against, subjects, wanted, turns, asked.profile, shown), asked.output
 
 
 if __name__ == "__main__":

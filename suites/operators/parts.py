@@ -17,6 +17,7 @@ from pacbench.measuring.register_kernels import ONLY_AVX2, RegisterKernel
 from pacbench.registry import get_backend
 from pacbench.running.allocator import without_kept_heap
 
+from . import upsampling_twin
 from .accuracy import relative_errors, worst
 from .cases import DIRECTIONS, Direction
 from .extra_memory import ONE_UPDATE, TALLER, WIDER_WINDOW
@@ -24,6 +25,7 @@ from .instruction_sets import INSTRUCTION_SET
 from .interleaving import FMA_PEAK, Registers, Samples, figures, interleave, seconds_of
 from .scaling import SIDES_OF_PROFILE, seconds_by_threads, seconds_per_pixel, spread_percent
 from .subjects import Subject, full_crf_reasons
+from .upsampling_twin import TwinCase
 
 ORACLE = "unfold"
 """The backend that outputs and gradients are computed by in float64."""
@@ -215,6 +217,33 @@ def instruction_sets(subject: Subject, backend: str, turns: int) -> dict[str, di
             ],
         }
     return fields
+
+
+def upsampling(
+    case: TwinCase, direction: Direction, backend: Backend, against: str | None, turns: int
+) -> dict[str, Any]:
+    """PacJointUpsample by the backend beside its plain twin, and the peak memory of both and of another backend."""
+    seconds = upsampling_twin.times(case, direction, backend, max(3, turns // 3))
+    metrics = upsampling_twin.time_figures(seconds)
+    environment = without_kept_heap(os.environ)
+    names = {"": backend.name, "plain_": upsampling_twin.PLAIN} | ({"against_": against} if against else {})
+    for prefix, model in names.items():
+        peak = _child("upsampling_twin", case.name, direction, model, environment=environment)["peak_bytes"]
+        metrics[f"{prefix}peak_mb"] = peak / MEGABYTE
+    if against:
+        metrics["memory_share_of_against"] = metrics["peak_mb"] / metrics["against_peak_mb"]
+    turned = zip(seconds["backend"], seconds[upsampling_twin.PLAIN], strict=True)
+    return {
+        "samples_s": seconds["backend"],
+        "metrics": metrics,
+        "per_item": {f"sample {i}": {"backend_s": own, "plain_s": plain} for i, (own, plain) in enumerate(turned)},
+        "notes": [case.title, f"peak memory: {_peaks(metrics, against)}"],
+    }
+
+
+def _peaks(metrics: Mapping[str, float], against: str | None) -> str:
+    told = [f"{metrics['peak_mb']:.0f} MB", f"{metrics['plain_peak_mb']:.0f} MB for the plain twin"]
+    return ", ".join(told + ([f"{metrics['against_peak_mb']:.0f} MB for {against}"] if against else []))
 
 
 def _child(module: str, *words: str, environment: Mapping[str, str]) -> dict[str, Any]:

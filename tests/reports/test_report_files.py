@@ -195,7 +195,19 @@ def test_the_terminal_shows_every_column(several: Run, width: int) -> None:
     text = terminal_text(several, width)
     assert max(len(line) for line in text.splitlines()) <= width
     (row,) = [line for line in text.splitlines() if line.startswith("pac_crf_16_64") and "unfold" in line]
-    assert row.split() == ["pac_crf_16_64", "unfold", "67.81", "+2.69", "5590", "1730", "3850", "1.00", "930", "ok"]
+    assert row.split() == [
+        "pac_crf_16_64",
+        "unfold",
+        "67.81",
+        "+2.69",
+        "1.00",
+        "5590",
+        "1730",
+        "3850",
+        "1.00",
+        "930",
+        "ok",
+    ]
     assert "skipped: the permutohedral lattice is not installed" in text
 
 

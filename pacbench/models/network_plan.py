@@ -1,0 +1,138 @@
+"""What a model is made of, in a few words that travel with its weights, so that a file is enough to build it anew."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from pacbench.backend import Backend
+from pacbench.data.data_error import DataError
+from pacbench.data.weights import load_weights
+
+from .adaptive_fcn import GUIDE_SCALE, MEAN_FIELD_STEPS, RGB_SCALE, SMALL_GUIDE_SCALE, NetworkWithCRF, pac_crf, pac_fcn
+from .fcn8s import FCN8s
+from .small_fcn import WIDTH, SmallFCN
+
+HEADER = "pacbench_plan"
+"""Under this name the plan stands in the header of a safetensors file."""
+
+
+class NetworkPlan(BaseModel):
+    """A network, perhaps with its convolutions swapped, perhaps with a CRF behind it.
+
+    Attributes:
+        classes: Names of the classes, in the order of the scores.
+        network: "small" (`SmallFCN`) or "vgg16" (`FCN8s`).
+        width: Of the small network.
+        guide_scale: What the guide of the swapped convolutions is multiplied with; None for a plain network.
+        crf: Dilations of the PAC-CRF behind it, such as (16, 64); empty for none.
+        loose: Whether the CRF has weights of its own for each step.
+        steps: Mean-field steps.
+        rgb_scale: What colours are divided by for the CRF.
+        pairwise_weight: Of the CRF's kernels.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    classes: tuple[str, ...] = Field(min_length=2)
+    network: Literal["small", "vgg16"] = "small"
+    width: int = Field(default=WIDTH, ge=1)
+    guide_scale: float | None = None
+    crf: tuple[int, ...] = ()
+    loose: bool = False
+    steps: int = Field(default=MEAN_FIELD_STEPS, ge=1)
+    rgb_scale: float = Field(default=RGB_SCALE, gt=0)
+    pairwise_weight: float = 1.0
+
+    @property
+    def default_guide_scale(self) -> float:
+        """The guide scale of this kind of network where none is asked for."""
+        return GUIDE_SCALE if self.network == "vgg16" else SMALL_GUIDE_SCALE
+
+    def build(self, backend: str | Backend | None = None) -> FCN8s | SmallFCN | NetworkWithCRF:
+        """The model with its starting values, drawn from torch's global generator."""
+        count = len(self.classes)
+        network = FCN8s(count) if self.network == "vgg16" else SmallFCN(count, self.width)
+        if self.guide_scale is not None:
+            network = pac_fcn(network, guide_scale=self.guide_scale, backend=backend, inplace=True)
+        if not self.crf:
+            return network
+        crf = pac_crf(
+            count, self.crf, loose=self.loose, num_steps=self.steps, pairwise_weight=self.pairwise_weight,
+            backend=backend,
+        )  # fmt: skip
+        return NetworkWithCRF(network, crf, self.rgb_scale)
+
+    def header(self) -> dict[str, str]:
+        """What is written into the header of a safetensors file."""
+        return {HEADER: json.dumps(self.model_dump(mode="json"))}
+
+
+def read_plan(path: Path) -> NetworkPlan | None:
+    """The plan in a weights file's header; None where the file carries none (weights from elsewhere).
+
+    Raises:
+        DataError: the file is missing or broken, or its plan does not fit.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: got no file, expected weights as .safetensors or as torch.save wrote them")
+    if path.suffix != ".safetensors":
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get(HEADER)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path}: got a file that cannot be read as weights ({error}), expected safetensors") from error
+    if text is None:
+        return None
+    try:
+        return NetworkPlan.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(
+            f"{path}: got a plan whose {where} does not fit ({first['msg']}), expected a model's"
+        ) from error
+
+
+def load_into(model: nn.Module, path: Path) -> list[str]:
+    """Load weights of any floating dtype into a model, or into its `network` where they are those of a network alone.
+
+    Returns:
+        Names of the model's tensors that the file does not hold; they keep their values.
+
+    Raises:
+        DataError: the file holds a tensor that the model has not, or of another shape, or none of the model's.
+    """
+    weights = load_weights(path)
+    own = model.state_dict()
+    if isinstance(model, NetworkWithCRF) and not any(name.startswith(("network.", "crf.")) for name in weights):
+        weights = {f"network.{name}": value for name, value in weights.items()}
+    for name, value in weights.items():
+        if name not in own:
+            raise DataError(
+                f"{path}: got {name}, expected names of {type(model).__name__} ({', '.join(list(own)[:3])}, …)"
+            )
+        if value.shape != own[name].shape:
+            raise DataError(f"{path}: got {name} of {tuple(value.shape)}, expected {tuple(own[name].shape)}")
+    if not weights:
+        raise DataError(f"{path}: got no tensor, expected those of {type(model).__name__}")
+    converted: dict[str, Tensor] = {name: value.to(own[name].dtype) for name, value in weights.items()}
+    model.load_state_dict(converted, strict=False)
+    return [name for name in own if name not in weights]
+
+
+def build_with(plan: NetworkPlan, seed: int, init: list[Path], backend: str | Backend | None = None) -> nn.Module:
+    """A model from its plan and weights, one file after the other; what no file holds starts at random by `seed`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = plan.build(backend)
+    for path in init:
+        load_into(model, path)
+    return model

@@ -1,0 +1,180 @@
+"""What `pacbench train` can train: a network, a CRF on a network, a network with swapped convolutions.
+
+A recipe is everything that was asked, checked; it lies in the folder of its training, so that `--resume` needs
+nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pacbench.data.data_error import DataError
+from pacbench.data.labelled_images import LabelledSet, embedded_scenes, open_folder
+from pacbench.measuring.package_hash import data_hash
+from pacbench.models.network_plan import NetworkPlan, build_with, read_plan
+from pacbench.models.small_fcn import WIDTH
+
+from .checkpoint import write_whole
+from .segmentation import Augmentation, SegmentationTask
+from .settings import TrainingSettings
+from .task import Stage
+
+Kind = Literal["fcn", "crf", "pacfcn"]
+NAME = "training.json"
+
+SCENE_SIZE = (120, 160)
+"""Of the embedded scenes that networks are trained on and judged by."""
+
+_STEPS = {"fcn": 2000, "crf": 400, "pacfcn": 400}
+_RATES = {"small": {"fcn": 3e-3, "crf": 1e-2, "pacfcn": 1e-3}, "vgg16": {"fcn": 1e-4, "crf": 1e-3, "pacfcn": 1e-5}}
+_JOINT = {"small": (0.1, 0.03), "vgg16": (0.1, 1e-4)}
+"""Of the joint stage: the CRF's and the network's share of the rate of the stage before."""
+
+
+class Recipe(BaseModel):
+    """What is trained, on what, for how long.
+
+    Attributes:
+        kind: "fcn", "crf" (alone on the frozen network, then jointly) or "pacfcn".
+        data_root: Folder of a data set; None for the embedded scenes.
+        scenes: Embedded scenes to train on.
+        validated: Images of val to measure quality on; None for all (of the embedded scenes, 24).
+        network: "small" or "vgg16"; of the weights that it begins with, where there are some.
+        width: Of the small network, likewise.
+        guide_scale: Of the guide of swapped convolutions; None for the network's own default.
+        crf: Dilations of the PAC-CRF.
+        pairwise_weight: What the CRF's messages are multiplied with from the start.
+        joint: Whether "crf" has its second stage.
+        steps: Optimisation steps in all, `epochs` coming first; None for the kind's default.
+        epochs: How often each image is seen.
+        batch: Images of a step.
+        rate: Learning rate at the start; None for the kind's default.
+        crop: Height and width of what is cut out of an image; None for the first image's size.
+        scales: Images are resized by a factor drawn between these.
+        seed: Of everything random.
+        init: Weights to begin with, one file after the other.
+        evaluate_every: Steps between measurements; None for the end of each stage only.
+        checkpoint_every: Steps between checkpoints.
+        device: A torch device.
+        workers: Processes that read images.
+        compact: Whether the weights file holds float16, and only what was trained.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Kind
+    data_root: str | None = None
+    scenes: int = Field(default=160, ge=1)
+    validated: int | None = Field(default=None, ge=0)
+    network: Literal["small", "vgg16"] = "small"
+    width: int = Field(default=WIDTH, ge=1)
+    guide_scale: float | None = None
+    crf: tuple[int, ...] = (16, 64)
+    pairwise_weight: float = 0.2
+    joint: bool = True
+    steps: int | None = Field(default=None, ge=1)
+    epochs: float | None = Field(default=None, gt=0)
+    batch: int = Field(default=8, ge=1)
+    rate: float | None = Field(default=None, gt=0)
+    crop: tuple[int, int] | None = None
+    scales: tuple[float, float] = (0.8, 1.4)
+    seed: int = Field(default=0, ge=0)
+    init: tuple[str, ...] = ()
+    evaluate_every: int | None = Field(default=None, ge=1)
+    checkpoint_every: int = Field(default=50, ge=1)
+    device: str = "cpu"
+    workers: int = Field(default=0, ge=0)
+    compact: bool = False
+
+    def save(self, folder: Path) -> None:
+        """Write it into a training's folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / NAME, lambda path: path.write_text(self.model_dump_json(indent=1) + "\n", "utf-8"))
+
+    @classmethod
+    def of(cls, folder: Path) -> Recipe:
+        """The recipe in a training's folder; DataError where there is none that fits."""
+        path = folder / NAME
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError as error:
+            raise DataError(f"{path}: got no file, expected what a training was asked") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise DataError(f"{path}: got {where} that does not fit ({first['msg']}), expected a recipe") from error
+
+    def settings(self) -> TrainingSettings:
+        """How it runs."""
+        return TrainingSettings(
+            self.seed, self.batch, self.device, self.checkpoint_every, self.evaluate_every, clip_norm=5.0,
+            workers=self.workers,
+        )  # fmt: skip
+
+    def data(self) -> LabelledSet:
+        """The data set."""
+        if self.data_root is None:
+            return embedded_scenes(SCENE_SIZE, self.scenes, 24)
+        return open_folder(Path(self.data_root))
+
+    def task(self) -> SegmentationTask:
+        """The task, its model built and the weights that it begins with loaded.
+
+        Raises:
+            DataError: data or weights that cannot be used, or weights for other classes than the data's.
+        """
+        data = self.data()
+        plan = self.plan(data.class_names)
+        init = [Path(name) for name in self.init]
+        said = {"init": ", ".join(hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in init)}
+        if self.data_root is not None:
+            said["data_hash"] = data_hash(Path(self.data_root))
+        crop = self.crop or _first_size(data)
+        return SegmentationTask(
+            self.kind, build_with(plan, self.seed, init), plan, data, Augmentation(crop, scales=self.scales),
+            self.schedule(len(data.splits["train"]), plan), validated=self.validated,
+            compact=self.compact, said=said,
+        )  # fmt: skip
+
+    def plan(self, classes: tuple[str, ...]) -> NetworkPlan:
+        """What the model is made of: what the weights that it begins with say, and what this kind adds."""
+        plan = NetworkPlan(classes=classes, network=self.network, width=self.width)
+        for name in self.init:
+            found = read_plan(Path(name))
+            found = found or NetworkPlan(classes=classes, network="vgg16")
+            if len(found.classes) != len(classes):
+                raise DataError(
+                    f"{name}: got weights for {len(found.classes)} classes, expected the data's {len(classes)}"
+                )
+            plan = found.model_copy(update={"classes": classes})
+        if self.kind == "crf":
+            if not self.init:
+                raise DataError("crf: got no weights to begin with, expected --init with those of a trained network")
+            plan = plan.model_copy(update={"crf": self.crf, "pairwise_weight": self.pairwise_weight})
+        elif self.kind == "pacfcn":
+            scale = self.guide_scale if self.guide_scale is not None else plan.default_guide_scale
+            plan = plan.model_copy(update={"guide_scale": scale})
+        return plan
+
+    def schedule(self, images: int, plan: NetworkPlan) -> list[Stage]:
+        """The stages."""
+        steps = self.steps or _STEPS[self.kind]
+        if self.epochs is not None:
+            steps = max(1, round(self.epochs * images / self.batch))
+        rate = self.rate if self.rate is not None else _RATES[plan.network][self.kind]
+        if self.kind != "crf":
+            return [Stage("network", steps, {"": rate})]
+        if not self.joint or steps < 2:
+            return [Stage("crf", steps, {"crf": rate})]
+        of_crf, of_network = _JOINT[plan.network]
+        joint = {"crf": rate * of_crf, "network": rate * of_network}
+        return [Stage("crf", steps - steps // 2, {"crf": rate}), Stage("joint", steps // 2, joint)]
+
+
+def _first_size(data: LabelledSet) -> tuple[int, int]:
+    labels = data.load("train", data.splits["train"][0]).labels
+    return labels.shape[0], labels.shape[1]

@@ -1,0 +1,101 @@
+"""The hot-swapping table: networks × backends, with mIoU, gain over the plain one, time, ratio and memory."""
+
+from __future__ import annotations
+
+from pacbench.frame import Run
+
+from . import number_format as written
+from .cells import Column, Row, SummaryTable, words
+from .crf_table import BANDS, gain_cell, interval_cells
+from .measurements import baseline_backend, measurements
+from .row_cells import (
+    base_remark,
+    columns_for,
+    grouped,
+    memory_cell,
+    metric_cell,
+    notes_cell,
+    ratio_cell,
+    spread_cells,
+    status_cell,
+    time_cell,
+)
+
+PLAIN = "fcn"
+COLUMNS = (
+    Column("dataset", "data", numeric=False),
+    Column("method", "method", numeric=False),
+    Column("backend", "backend", numeric=False),
+    Column("miou_percent", "mIoU %"),
+    Column("gain_points", "gain"),
+    Column("gain_half_interval_points", "±"),
+    Column("gain_interval_points", "95 % of gain", numeric=False, where="documents"),
+    Column("pixel_accuracy_percent", "pixel acc. %", where="documents"),
+    *(Column(f"trimap_miou_{width}_percent", f"trimap {width}", where="documents") for width in BANDS),
+    Column("total_ms", "time ms"),
+    Column("ratio_to_plain", "/ plain"),
+    Column("ratio_to_baseline", "/ base"),
+    Column("peak_memory_mb", "memory MB"),
+    Column("spread_percent", "spread %", where="documents"),
+    Column("samples", "samples", where="data"),
+    Column("status", "status", numeric=False),
+    Column("notes", "notes", numeric=False, where="documents"),
+)
+
+
+def swapping_table(run: Run, suite: str = "hot_swapping") -> SummaryTable:
+    """One row for each method and backend; gain and / plain are relative to the plain network by the same backend."""
+    groups = grouped(run, measurements(run, suite))
+    base = baseline_backend(run)
+    plain_miou = {
+        key[::2]: miou
+        for key, group in groups.items()
+        for measured in group.values()
+        if key[1] == PLAIN and (miou := measured.metric("miou")) is not None
+    }
+    rows: list[Row] = []
+    for (dataset, method, backend), group in groups.items():
+        everything = list(group.values())
+        total = group.get("total")
+        quality = next((found for found in everything if found.metric("miou") is not None), group.get("quality"))
+        plain_total = groups.get((dataset, PLAIN, backend), {}).get("total")
+        base_total = groups.get((dataset, method, base or ""), {}).get("total")
+        rows.append(
+            (
+                words(dataset),
+                words(method),
+                words(backend),
+                metric_cell(quality, "miou", "mIoU", written.percent, everything, scale=100.0),
+                gain_cell(quality, plain_miou.get((dataset, backend)), everything),
+                *interval_cells(quality, everything),
+                metric_cell(quality, "pixel_accuracy", "pixel accuracy", written.percent, everything, scale=100.0),
+                *(
+                    metric_cell(
+                        quality, f"trimap_miou_{width}", "mIoU near boundaries", written.percent, everything, 100.0
+                    )
+                    for width in BANDS
+                ),
+                time_cell(total, "time", everything),
+                ratio_cell(total, plain_total, f"time of {PLAIN} by {backend}", everything),
+                ratio_cell(total, base_total, f"time of {method} by {base}", everything),
+                memory_cell(total, everything),
+                *spread_cells(total, everything),
+                status_cell(everything),
+                notes_cell(everything),
+            )
+        )
+    return SummaryTable(
+        name=suite,
+        title="Hot-swapped networks for semantic segmentation",
+        caption="mIoU and cost of a network, of its pixel-adaptive form, and of each with a PAC-CRF; times in ms for "
+        "one image from pixels to scores.",
+        columns=columns_for(run, COLUMNS),
+        rows=tuple(rows),
+        remarks=(
+            "mIoU: one confusion matrix over the whole set, void ignored, mean over the classes of the truth.",
+            "gain and / plain: mIoU minus, and time divided by, that of the plain network by the same backend; "
+            "±: half the width of the 95 % interval that a paired bootstrap over images gives the gain.",
+            "trimap d: mIoU of the pixels within d pixels of a boundary of the truth, void rims being boundaries.",
+            *base_remark(run, "time divided by that of", "for the same method and data"),
+        ),
+    )

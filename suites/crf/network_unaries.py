@@ -1,0 +1,55 @@
+"""Unaries that a trained network gives, in the place of files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pacbench.data.data_error import DataError
+from pacbench.models import NetworkWithCRF
+from pacbench.models.network_plan import NetworkPlan, build_with, read_plan
+
+_KEPT = 256
+
+
+class NetworkUnaries:
+    """A network's class scores for images, each computed once.
+
+    Of the weights given, those of a network without a CRF and with plain convolutions come first; a CRF behind a
+    network is left out.
+
+    Raises:
+        DataError: no usable weights, or another number of classes than the data's.
+    """
+
+    def __init__(self, weights: Sequence[Path], class_names: tuple[str, ...]) -> None:
+        plans = [(read_plan(path) or NetworkPlan(classes=class_names, network="vgg16"), path) for path in weights]
+        plans.sort(key=lambda found: (bool(found[0].crf), found[0].guide_scale is not None))
+        if not plans:
+            raise DataError("unaries: got neither a folder unary* nor weights, expected one of them")
+        plan, path = plans[0]
+        if len(plan.classes) != len(class_names):
+            raise DataError(
+                f"{path}: got weights for {len(plan.classes)} classes, expected the data's {len(class_names)}"
+            )
+        model = build_with(plan, 0, [path]).eval().requires_grad_(False)
+        self.network: nn.Module = model.network if isinstance(model, NetworkWithCRF) else model
+        self._scores = lru_cache(maxsize=_KEPT)(self._compute)
+        self._images: dict[str, Tensor] = {}
+
+    def scores(self, item_id: str, image: Tensor) -> Tensor:
+        """Scores (1, C, H, W) for an image (1, 3, H, W) in [0, 255]; an ID stands for one image."""
+        self._images[item_id] = image
+        try:
+            return self._scores(item_id)
+        finally:
+            del self._images[item_id]
+
+    def _compute(self, item_id: str) -> Tensor:
+        with torch.no_grad():
+            scores: Tensor = self.network(self._images[item_id])
+        return scores

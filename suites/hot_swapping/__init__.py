@@ -1,0 +1,1 @@
+"""The hot-swapping workload: a segmentation network, its pixel-adaptive form, and each with a PAC-CRF behind it."""
