@@ -58,9 +58,13 @@ template <class Work> void for_each_job(Index jobs, Index threads, const Work &w
 
 constexpr Index WORTH_A_THREAD = 65536; // multiply-adds or so: a parallel region costs as much as some thousands
 
+PACBENCH_INLINE Index ranges_of(Index count, Index cost, Index threads) {
+  return most((Index)1, least(threads, count * cost / WORTH_A_THREAD));
+}
+
 // Runs work(first, last) over ranges of 0 to count - 1, one for each thread that is worth it: `cost` is of one of count.
 template <class Work> void for_each_range(Index count, Index cost, Index threads, const Work &work) {
-  const Index ranges = most((Index)1, least(threads, count * cost / WORTH_A_THREAD));
+  const Index ranges = ranges_of(count, cost, threads);
   for_each_job(ranges, threads, [&](Index range) { work(count * range / ranges, count * (range + 1) / ranges); });
 }
 

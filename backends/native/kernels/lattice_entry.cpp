@@ -34,7 +34,8 @@ static bool splat(const LatticeCall &call, const Scalar *input, Scalar *values, 
     memset((void *)of_band, 0, (size_t)(band.points() * row) * sizeof(Scalar));
     splat_pixels(lattice, input ? input + band.first * row : nullptr, (const Scalar *)call.scale, of_band, band.first, band.last, row);
   });
-  join_sums(lattice, sums.at, values, row, call.threads);
+  for_each_range(lattice.points, row, call.threads,
+                 [&](Index first, Index last) { join_sums(lattice, sums.at, values, first, last, row); });
   clear_last_row(lattice, values, row);
   return true;
 }

@@ -146,6 +146,37 @@ struct MeanField {
     for (Index p = 0; p < count; p++) subtract_compatible(block + p * call.row, message + p * call.row);
   }
 
+  // Runs work(k, first, last) over ranges of the points of all lattices, in one parallel region.
+  template <class Work> void for_all_points(const Work &work) const {
+    Index end[MOST_KERNELS], jobs = 0;
+    for (Index k = 0; k < call.kernels; k++) end[k] = jobs += ranges_of(lattice[k]->points, call.row, call.threads);
+    for_each_job(jobs, call.threads, [&](Index job) {
+      Index k = 0;
+      while (job >= end[k]) k++;
+      const Index begin = k ? end[k - 1] : 0, ranges = end[k] - begin, points = lattice[k]->points;
+      work(k, points * (job - begin) / ranges, points * (job - begin + 1) / ranges);
+    });
+  }
+
+  // What `blur` does, for all lattices at once: the axes that each has.
+  void filter() {
+    if (!call.kernels) return;
+    for_all_points([&](Index k, Index first, Index last) { join_sums(*lattice[k], sums[k], values[k], first, last, call.row); });
+    int axes = 0;
+    for (Index k = 0; k < call.kernels; k++) axes = most(axes, lattice[k]->dimensions + 1);
+    for (int axis = 0; axis < axes; axis++) {
+      for_all_points([&](Index k, Index first, Index last) {
+        if (axis <= lattice[k]->dimensions) blur_axis(*lattice[k], axis, values[k], other[k], first, last, call.row);
+      });
+      for (Index k = 0; k < call.kernels; k++) {
+        if (axis > lattice[k]->dimensions) continue;
+        Scalar *const blurred = other[k];
+        other[k] = values[k];
+        values[k] = blurred;
+      }
+    }
+  }
+
   void run() {
     const Index bands = call.kernels ? lattice[0]->bands : 1;
     whole.last = call.pixels;
@@ -156,14 +187,7 @@ struct MeanField {
     for (Index step = 0; step <= call.steps; step++) {
       for_each_job(bands, call.threads, [&](Index b) { work(step, b); });
       if (step == call.steps) break;
-      for (Index k = 0; k < call.kernels; k++) {
-        join_sums(*lattice[k], sums[k], values[k], call.row, call.threads);
-        Scalar *const blurred = blur(*lattice[k], values[k], other[k], false, call.row, call.threads);
-        if (blurred != values[k]) {
-          other[k] = values[k];
-          values[k] = blurred;
-        }
-      }
+      filter();
     }
   }
 

@@ -148,9 +148,8 @@ struct JoinSums {
   }
 };
 
-static void join_sums(const Lattice &lattice, const Scalar *sums, Scalar *values, Index row, Index threads) {
-  for_each_range(lattice.points, row, threads,
-                 [&](Index first, Index last) { for_each_chunk(row, JoinSums{lattice, sums, values, first, last, row}); });
+static void join_sums(const Lattice &lattice, const Scalar *sums, Scalar *values, Index first, Index last, Index row) {
+  for_each_chunk(row, JoinSums{lattice, sums, values, first, last, row});
 }
 
 // [1/2 1 1/2] along one axis.
@@ -178,13 +177,17 @@ struct BlurAxis {
   }
 };
 
+static void blur_axis(const Lattice &lattice, int axis, const Scalar *from, Scalar *to, Index first, Index last, Index row) {
+  const int32_t *neighbours = lattice.neighbours.at + (Index)axis * lattice.points * 2;
+  for_each_chunk(row, BlurAxis{neighbours, from, to, first, last, lattice.points, row});
+}
+
 // Both buffers have a last row of zeros. The result is where it returns; reversed, it is the adjoint.
 static Scalar *blur(const Lattice &lattice, Scalar *values, Scalar *other, bool reverse, Index row, Index threads) {
   const int axes = lattice.dimensions + 1;
   for (int axis = 0; axis < axes; axis++) {
-    const int32_t *neighbours = lattice.neighbours.at + (Index)(reverse ? axes - 1 - axis : axis) * lattice.points * 2;
     for_each_range(lattice.points, row, threads, [&](Index first, Index last) {
-      for_each_chunk(row, BlurAxis{neighbours, values, other, first, last, lattice.points, row});
+      blur_axis(lattice, reverse ? axes - 1 - axis : axis, values, other, first, last, row);
     });
     Scalar *const swapped = values;
     values = other;
