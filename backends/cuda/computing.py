@@ -104,6 +104,52 @@ class Computing:
             made |= gradients.finished()
         return [made[name].to(tensor.dtype) for name, tensor in asked.items()]
 
+    def mean_field_update(
+        self,
+        base: Tensor,
+        beliefs: Tensor,
+        kernel: Tensor,
+        weight: Tensor,
+        window: Sequence[int],
+        message_weight: float,
+    ) -> Tensor:
+        """The base + message_weight * the convolution of softmax(beliefs, 1), (N, C, H, W): no message is stored."""
+        probabilities = beliefs.to(wide_dtype(beliefs.dtype)).softmax(1)
+        output = probabilities.new_empty(base.shape)
+        # In the filter, and not as a field of the call, the number has the precision of what is computed in.
+        scaled = weight.to(probabilities.dtype) * message_weight
+        launches = self._of_operator(
+            output, probabilities, None, None, None, kernel, scaled, None, None, None, WindowCode(*window),
+            AdaptingCode(), False,
+        )  # fmt: skip
+        launches = launches.but({"base": _dense(base, output.dtype)})
+        contractions.contract(launches, output, backward=False)
+        return output.to(base.dtype)
+
+    def mean_field_update_backward(
+        self,
+        grad: Tensor,
+        beliefs: Tensor,
+        kernel: Tensor,
+        weight: Tensor,
+        window: Sequence[int],
+        message_weight: float,
+        wanted: Sequence[bool],
+    ) -> list[Tensor]:
+        """Gradients to beliefs, kernel and weight that are wanted, in that order; that to the base is `grad`."""
+        probabilities = beliefs.to(wide_dtype(beliefs.dtype)).softmax(1)
+        of_beliefs, of_kernel, of_weight = wanted
+        found = self.convolution_backward(
+            grad.to(probabilities.dtype) * message_weight, probabilities, None, None, None, kernel,
+            weight.to(probabilities.dtype), None, None, None, window, (), False,
+            (of_beliefs, False, False, of_kernel, of_weight, False, False, False),
+        )  # fmt: skip
+        if of_beliefs:
+            weighted = found[0] * probabilities
+            found[0] = weighted - probabilities * weighted.sum(1, keepdim=True)
+        asked = [tensor for tensor, want in zip((beliefs, kernel, weight), wanted, strict=True) if want]
+        return [gradient.to(tensor.dtype) for gradient, tensor in zip(found, asked, strict=True)]
+
     def adapting_kernel(
         self,
         guide: Tensor,
