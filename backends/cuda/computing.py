@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pacbench.compiled.encoding import AdaptingCode, WindowCode
-from pacbench.compiled.operands import ConvolutionOperands, KernelOperands
+from pacbench.compiled.operands import ConvolutionOperands, KernelOperands, MessageOperands
 from pacbench.compiled.storage import dense, wide_dtype
 
 from . import contractions
@@ -64,6 +64,30 @@ class Computing:
                 gradients.add(band, gradients.buffer, narrow=False, whole=False)
             made |= gradients.finished()
         return made
+
+    def mean_field_update(self, base: Tensor, operands: MessageOperands) -> Tensor:
+        """The base + message_weight * the convolution of softmax(beliefs, 1), (N, C, H, W): no message is stored."""
+        message = _of_probabilities(operands)
+        output = message.input.new_empty(base.shape)
+        # In the filter, and not as a field of the call, the number has the precision of what is computed in.
+        scaled = message._replace(weight=operands.weight.to(output.dtype) * operands.message_weight)
+        launches = self._of_operator(output, scaled).but({"base": dense(base, output.dtype)})
+        contractions.contract(launches, output, backward=False)
+        return output.to(base.dtype)
+
+    def mean_field_update_backward(
+        self, grad: Tensor, operands: MessageOperands, wanted: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        """Gradients to beliefs, kernel and weight that are wanted; that to the base is `grad`."""
+        message = _of_probabilities(operands)
+        probabilities = message.input
+        scaled = grad.to(probabilities.dtype) * operands.message_weight
+        asked = {"input" if name == "beliefs" else name: tensor for name, tensor in wanted.items()}
+        found = dict(self.convolution_backward(scaled, message, asked))
+        if "input" in found:
+            weighted = found.pop("input") * probabilities
+            found["beliefs"] = weighted - probabilities * weighted.sum(1, keepdim=True)
+        return found
 
     def adapting_kernel(self, operands: KernelOperands) -> tuple[Tensor, Tensor]:
         """Kernel (N, 1 or G, k_h, k_w, H', W') and output mask, as of `convolution`."""
@@ -118,6 +142,15 @@ class Computing:
             "kernel_channels": output.shape[1],
         }
         return Launches(self.launcher, guide.dtype, tensors, sizes)
+
+
+def _of_probabilities(operands: MessageOperands) -> ConvolutionOperands:
+    """The message's convolution; 16-bit beliefs give float32 probabilities, so that none is rounded on the way."""
+    probabilities = operands.beliefs.to(wide_dtype(operands.beliefs.dtype)).softmax(1)
+    weight = operands.weight.to(probabilities.dtype)
+    return ConvolutionOperands(
+        probabilities, None, None, None, operands.kernel, weight, None, None, None, operands.window, (), False
+    )
 
 
 def _adapting_tensors(wide: torch.dtype, operands: ConvolutionOperands | KernelOperands) -> dict[str, Tensor | None]:
