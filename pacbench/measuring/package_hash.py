@@ -34,6 +34,12 @@ def suite_hashes() -> dict[str, str]:
     return {path.name: folder_hash(path) for path in suites}
 
 
+def folders_hash(*folders: Path) -> str:
+    """sha256 over the source files of folders, by their names within each; the order of the folders counts."""
+    files = {f"{number}/{name}": path for number, folder in enumerate(folders) for name, path in _sources(folder)}
+    return _digest(files)
+
+
 def folder_hash(path: Path) -> str:
     """Digest of the sources in a folder, or of one file, by their names within it."""
     return _digest(dict(_sources(path)) if path.is_dir() else {path.name: path})
