@@ -75,6 +75,7 @@ _COLUMNS: tuple[tuple[str, tuple[str, ...], Write], ...] = (
     ("/ plain", ("ratio_to_plain",), _hundredth),
     ("x against", ("times_faster_than_against",), _short),
     ("x Full-CRF", ("times_faster_than_full_crf",), _short),
+    ("lattice ms", ("lattice_2_threads_ms",), _short),
     ("MB a thread", ("extra_memory_mb_per_thread",), _hundredth),
     ("peak MB", ("peak_mb",), _short),
     ("plain MB", ("plain_peak_mb",), _short),
