@@ -20,6 +20,7 @@ from .geometry import Window
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .lattice import LatticeKernels
     from .resources import ResourceRecord, Work
 
 
@@ -73,6 +74,14 @@ class Backend:
             UnavailableError: there are no such kernels, or the compiler is not here.
         """
         raise UnavailableError(f"backend {self.name}: has no compiled GPU kernels (asked for {targets})")
+
+    def lattice_kernels(self) -> LatticeKernels:
+        """The permutohedral lattice, for the CRFs that filter on one (`pacbench.crf`).
+
+        Raises:
+            UnavailableError: this backend has none, or it cannot run here; the message says how to mend it.
+        """
+        raise UnavailableError(f"backend {self.name}: has no permutohedral lattice")
 
     def planned_work(self) -> list[Work]:
         """FLOPs and bytes of the backend's GPU kernels on named workloads, for predictions; no GPU is needed.

@@ -1,7 +1,7 @@
-"""The command line: `pacbench backends | verify | bench | run | train | report | resources | gpu-check | doctor`.
+"""The command line: `pacbench backends | verify | bench | run | train | report | compare | resources | ...`.
 
-Exit codes: 0 all is well; 1 a gate is red, a row failed, or something cannot be read or written; 2 wrong use;
-130 after Ctrl-C.
+Exit codes: 0 all is well; 1 a gate is red, a row failed, a case is slower, or something cannot be read or written; 2
+wrong use; 3 ambiguous, with --strict; 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from . import __version__
-from .commands import checks
+from .commands import checks, comparing_commands, training_command
 from .errors import UnavailableError, UnknownNameError
 from .records import RecordError
 from .resources import BudgetError
@@ -52,6 +52,10 @@ Rounds = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Rounds, each a process; if not given, the profile's number.")
 ]
 Timeout = Annotated[float, typer.Option(min=1, metavar="S", help="Seconds that one job may take.")]
+MemoryLimit = Annotated[
+    float | None,
+    typer.Option(min=0.1, metavar="GB", help="Memory that one job may have; 90 % of the machine's if not given."),
+]
 DataRoot = Annotated[
     Path | None,
     typer.Option(metavar="DIR", envvar="PACBENCH_DATA", help="Folder of real data sets; embedded if not given."),
@@ -122,6 +126,7 @@ def _bench(
     output: Output = None,
     rounds: Rounds = None,
     timeout: Timeout = 3600,
+    memory_limit: MemoryLimit = None,
     allocator: Annotated[str, typer.Option(metavar="NAME", help=f"{ALLOCATOR_HELP} Every row gets the same.")] = KEPT,
     interleaved: Annotated[
         bool,
@@ -137,7 +142,9 @@ def _bench(
     ] = None,
     parts: Annotated[
         list[str] | None,
-        typer.Option(metavar="A[,B]", help="With --interleaved: only time, accuracy, memory, threads, sizes or isa."),
+        typer.Option(
+            metavar="A[,B]", help="With --interleaved: only time, accuracy, memory, threads, sizes, isa or upsampling."
+        ),
     ] = None,
 ) -> int:
     """Time single operators and whole CRFs: ratios, GFLOP/s, % of the measured FMA peak, peak memory."""
@@ -162,7 +169,7 @@ def _bench(
     wanted = run.operator_methods(checks.names(methods), checks.names(reference))
     settings = run.new_settings(
         [OPERATOR_SUITE], backends, methods=wanted, profile=profile, rounds=rounds, data_root=None,
-        timeout_s=timeout, cases=expression, allocator=allocator,
+        timeout_s=timeout, cases=expression, allocator=allocator, memory_limit_gb=memory_limit,
     )  # fmt: skip
     return run.start(folder, settings)
 
@@ -176,13 +183,18 @@ def _run(
     profile: Profile = "standard",
     data_root: DataRoot = None,
     output: Output = None,
-    rounds: Rounds = None,
-    timeout: Timeout = 3600,
-    allocator: Annotated[str, typer.Option(metavar="NAME", help=ALLOCATOR_HELP)] = DEFAULT,
+    factor: Annotated[
+        list[str] | None,
+        typer.Option(metavar="N[,N]", help="Factors of joint_upsampling, which must be the only suite."),
+    ] = None,
     weights: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="Weights that `pacbench train` wrote, for real data; may be repeated."),
     ] = None,
+    rounds: Rounds = None,
+    timeout: Timeout = 3600,
+    memory_limit: MemoryLimit = None,
+    allocator: Annotated[str, typer.Option(metavar="NAME", help=ALLOCATOR_HELP)] = DEFAULT,
     save_predictions: Annotated[
         bool, typer.Option("--save-predictions", help="Write predicted label images, in VOC's palette, into DIR.")
     ] = False,
@@ -194,82 +206,20 @@ def _run(
     from .commands import run
 
     if resume is not None:
-        _refuse_others(context, besides="resume")
+        checks.refuse_others(context, besides="resume")
         return run.resume(resume)
     chosen = checks.known_suites(suites, workloads(), [name for name in list_suites() if name != "gradients"])
+    factors = checks.known_factors(factor, chosen)
     settings = run.new_settings(
         chosen, checks.known_backends(backend), methods=checks.names(methods), profile=checks.known_profile(profile),
         rounds=rounds, data_root=checks.existing_folder(data_root, "data root"), timeout_s=timeout,
-        allocator=checks.known_allocator(allocator), weights=checks.existing_files(weights, "weights"),
-        save_predictions=save_predictions,
+        factors=factors, weights=checks.existing_files(weights, "weights"), save_predictions=save_predictions,
+        allocator=checks.known_allocator(allocator), memory_limit_gb=memory_limit,
     )  # fmt: skip
     return run.start(checks.new_run_folder(output), settings)
 
 
-@app.command(
-    "train",
-    epilog="Example: pacbench train fcn --data-root camvid --epochs 40 --output my-fcn; then pacbench train crf "
-    "--data-root camvid --init my-fcn/weights.safetensors. Several GPUs: torchrun --nproc-per-node 2 --no-python "
-    "pacbench train fcn --device cuda",
-)
-def _train(
-    context: typer.Context,
-    kind: Annotated[str, typer.Argument(metavar="fcn|crf|pacfcn", help="A network, a CRF on one, or PacFCN.")],
-    data_root: DataRoot = None,
-    output: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder to write to; ./pacbench-trained/<kind> if not given.")
-    ] = None,
-    init: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="Weights to begin with; may be repeated.")
-    ] = None,
-    steps: Annotated[int | None, typer.Option(metavar="N", help="Optimisation steps in all.")] = None,
-    epochs: Annotated[float | None, typer.Option(metavar="N", help="Instead: how often each image is seen.")] = None,
-    batch: Annotated[int | None, typer.Option(metavar="N", help="Images of a step, over all processes; 8.")] = None,
-    lr: Annotated[float | None, typer.Option(metavar="RATE", help="Learning rate at the start.")] = None,
-    crop: Annotated[
-        str | None, typer.Option(metavar="HxW", help="What is cut out of each image; the first image's size.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Of everything random; 0.")] = None,
-    network: Annotated[str | None, typer.Option(metavar="NAME", help="small or vgg16, without --init.")] = None,
-    width: Annotated[int | None, typer.Option(metavar="N", help="Channels of the small network's first stage.")] = None,
-    guide_scale: Annotated[
-        float | None, typer.Option(metavar="X", help="pacfcn: what the guide is multiplied with.")
-    ] = None,
-    dilations: Annotated[str, typer.Option(metavar="A[-B]", help="crf: of PAC-CRF's kernels.")] = "16-64",
-    joint: Annotated[
-        bool, typer.Option("--joint/--no-joint", help="crf: end with a stage that trains the network too.")
-    ] = True,
-    evaluate_every: Annotated[
-        int | None, typer.Option(metavar="N", help="Steps between measurements of mIoU; at the end of each stage.")
-    ] = None,
-    checkpoint_every: Annotated[int | None, typer.Option(metavar="N", help="Steps between checkpoints; 50.")] = None,
-    validated: Annotated[
-        int | None, typer.Option(metavar="N", help="Images of val to measure on; all if not given.")
-    ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="cpu or cuda.")] = "cpu",
-    workers: Annotated[int | None, typer.Option(metavar="N", help="Processes that read images; 0.")] = None,
-    compact: Annotated[
-        bool, typer.Option("--compact", help="Write the weights as float16, and only what was trained.")
-    ] = False,
-    resume: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Take this training up again, under its own settings.")
-    ] = None,
-) -> int:
-    """Train on a data set's train split, measure on its val split; deterministic, resumable."""
-    from .commands import train
-
-    if resume is not None:
-        _refuse_others(context, besides="resume", and_besides="kind")
-        return train.resume(resume)
-    root = checks.existing_folder(data_root, "data root")
-    recipe = train.new_recipe(
-        kind, data_root=str(root) if root else None, init=tuple(str(path.resolve()) for path in init or ()),
-        steps=steps, epochs=epochs, batch=batch, rate=lr, crop=train.size_of(crop), seed=seed, network=network,
-        width=width, guide_scale=guide_scale, crf=train.dilations_of(dilations), joint=joint,
-        evaluate_every=evaluate_every, checkpoint_every=checkpoint_every, validated=validated, device=device,
-        workers=workers, compact=compact,
-    )  # fmt: skip
-    return train.start(recipe, (output or Path("pacbench-trained", kind)).absolute())
+training_command.register(app)
 
 
 @app.command("report", epilog="Example: pacbench report my-run --output my-report")
@@ -280,10 +230,13 @@ def _report(
         bool, typer.Option("--panels/--no-panels", help="Show example pictures, or no pixel of the data.")
     ] = True,
 ) -> int:
-    """Print a run's tables and write its report: Markdown, CSV and a self-contained HTML page."""
+    """Print a run's tables and write its report: Markdown, CSV, LaTeX, JSON and a self-contained HTML page."""
     from .commands.report import report
 
     return report(folder, output, panels=panels)
+
+
+comparing_commands.register(app)
 
 
 @app.command("resources", epilog="Example: pacbench resources --backend triton --target sm_90")
@@ -325,18 +278,6 @@ def _doctor(data_root: DataRoot = None) -> int:
     from .commands.doctor import doctor
 
     return doctor(checks.existing_folder(data_root, "data root"))
-
-
-def _refuse_others(context: typer.Context, besides: str, and_besides: str = "") -> None:
-    given = [
-        name
-        for name, value in context.params.items()
-        if value and name not in (besides, and_besides) and context.get_parameter_source(name).name == "COMMANDLINE"  # type: ignore[union-attr]
-    ]
-    if given:
-        raise checks.WrongUse(
-            f"--{besides} takes the settings of the run it resumes: leave out {', '.join(sorted(given))}"
-        )
 
 
 def _commands(command: Any) -> list[str]:

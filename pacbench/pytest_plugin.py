@@ -45,6 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         help="weights of a network, as `pacbench train` writes them; may be repeated",
     )
+    group.addoption("--pacbench-factor", metavar="N[,N]", help="factors of joint upsampling (default: the profile's)")
     group.addoption(
         "--pacbench-save-predictions",
         action="store_const",

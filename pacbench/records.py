@@ -36,7 +36,10 @@ class _Line(BaseModel):
 
 
 class RunSettings(_Line):
-    """What was asked of a run, so that it can be resumed and told."""
+    """What was asked of a run, so that it can be resumed and told.
+
+    Two runs with the same `interleaved` were measured in turns, round by round; `revision` says of which commit.
+    """
 
     kind: Literal["run"] = "run"
     suites: list[str]
@@ -48,8 +51,12 @@ class RunSettings(_Line):
     weights: list[str] = []
     save_predictions: bool = False
     cases: str | None = None
+    factors: list[int] | None = None
     allocator: str = "default"
     timeout_s: float | None = None
+    memory_limit_bytes: int | None = None
+    interleaved: str | None = None
+    revision: str | None = None
     command: str
     started: str
 
@@ -71,6 +78,7 @@ class Environment(_Line):
     gpu: list[str] = []
     allocator: str
     packages: dict[str, str] = {}
+    suites: dict[str, str] = {}
     fma_peak_gflops: float | None = None
     fma_peak_reason: str | None = None
     copy_bandwidth_gbs: float | None = None
@@ -135,7 +143,7 @@ class JobRecord(_Line):
 
 Line = Annotated[RunSettings | Environment | Collected | CaseRecord | JobRecord, Field(discriminator="kind")]
 _LINE: TypeAdapter[Line] = TypeAdapter(Line)
-_Record = TypeVar("_Record", bound=_Line)
+_Record = TypeVar("_Record", bound=BaseModel)
 
 
 class RecordError(ValueError):
@@ -158,12 +166,16 @@ def append(path: Path, line: Line) -> None:
         file.write(line.model_dump_json().encode() + b"\n")
 
 
-def write_one(path: Path, line: Line) -> None:
+def write_one(path: Path, line: BaseModel) -> None:
     """Write a file of one record (``run.json``, ``environment.json``): whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f".{path.name}.{os.getpid()}")
-    half.write_text(line.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    half.replace(path)
+    try:
+        half.write_text(line.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        half.replace(path)
+    except BaseException:
+        half.unlink(missing_ok=True)
+        raise
 
 
 def read_one(path: Path, kind: type[_Record]) -> _Record:

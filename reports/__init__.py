@@ -6,18 +6,18 @@ matplotlib, plotly and Jinja2 are imported only when something of theirs is made
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from pathlib import Path
 
 from pacbench.frame import Run
+
+from .whole_file import write_whole
 
 __all__ = ["write"]
 
 
 def write(run: Run, folder: Path, panels: bool = True) -> list[Path]:
-    """Write the report of a run: Markdown, CSV, plots and a self-contained HTML page.
+    """Write the report of a run: Markdown, CSV, LaTeX, JSON, plots and a self-contained HTML page.
 
     Each file is written beside its place and moved there, so that a reader never meets half a file.
 
@@ -27,13 +27,16 @@ def write(run: Run, folder: Path, panels: bool = True) -> list[Path]:
         panels: Whether the page may hold the run's example pictures (off where the data may not be passed on).
 
     Returns:
-        The files, in the order of report.md, report.csv, one CSV per suite, plots/*.png, index.html.
+        The files, in the order of report.md, report.csv, report.tex, report.json, one CSV per suite, plots/*.png,
+        index.html.
 
     Raises:
         OSError: the folder or a file in it cannot be written.
     """
     from .csv_files import frame_csv, table_csv
     from .figures import figures
+    from .json_file import report_json
+    from .latex import latex
     from .markdown import markdown
     from .page import page
     from .plots import draw
@@ -44,11 +47,12 @@ def write(run: Run, folder: Path, panels: bool = True) -> list[Path]:
     plots = {f"plots/{_file_name(figure.name, set())}.png": draw(figure) for figure in figures(tables)}
     taken = {"report"}
     texts = {"report.md": markdown(run, tuple(plots)), "report.csv": frame_csv(run)}
+    texts |= {"report.tex": latex(tables), "report.json": report_json(run, tables)}
     texts |= {f"{_file_name(table.name, taken)}.csv": table_csv(table) for table in tables}
     contents = {name: text.encode("utf-8", "backslashreplace") for name, text in texts.items()}
     contents |= plots
     contents["index.html"] = page(run, panels).encode("utf-8", "backslashreplace")
-    return [_write_whole(folder / name, content) for name, content in contents.items()]
+    return [write_whole(folder / name, content) for name, content in contents.items()]
 
 
 def _file_name(name: str, taken: set[str]) -> str:
@@ -59,19 +63,3 @@ def _file_name(name: str, taken: set[str]) -> str:
         found, number = f"{plain}-{number}", number + 1
     taken.add(found)
     return found
-
-
-def _write_whole(path: Path, content: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path

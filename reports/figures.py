@@ -80,7 +80,7 @@ def figures(tables: Sequence[SummaryTable]) -> list[Figure]:
         if table.name == "crf":
             drawn += _scatters(table, "total_ms", "miou_percent", "mIoU in %", ("dataset",), "time of one image")
         elif table.name == "joint_upsampling":
-            drawn += _scatters(table, "time_ms", "rmse", "RMSE", ("dataset", "factor"), "time of one image")
+            drawn += _scatters(table, "time_ms", "rmse", "RMSE or EPE", ("dataset", "factor"), "time of one image")
         elif table.name == "operators":
             drawn += _dots(table)
     return [figure for figure in drawn if figure.points]

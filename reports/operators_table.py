@@ -1,6 +1,6 @@
 """The operators' table: cases × directions × backends, with ratios, GFLOP/s, % of the FMA peak and memory.
 
-Whole CRFs are rows too; what plain torch operators are to operators, Full-CRF is to them.
+Whole CRFs are rows too; what plain torch operators are to operators, Full-CRF by pydensecrf2 is to them.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def operators_table(run: Run, suite: str = "operators") -> SummaryTable:
             "/ unfold: time divided by that of backend unfold, the baseline, on the same case and direction; "
             "below 1 is faster.",
             "/ ref.: time divided by that of the plain torch operator of the same sizes (no adapting kernel), for a "
-            "whole CRF by that of Full-CRF on the same image (set-up and steps), measured in the same run.",
+            "whole CRF by that of Full-CRF by pydensecrf2 on the same image (set-up and steps), measured in the same "
+            "run.",
             _peak_remark(run),
         ),
     )

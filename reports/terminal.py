@@ -15,6 +15,7 @@ from .escaping import one_line
 from .layout import layout
 
 _COLOURS = {"ok": "green", "green": "green", "skipped": "yellow", "not run": "yellow"}
+_COLOURS |= {"faster": "green", "same": "green", "slower": "red", "ambiguous": "yellow"}
 _REASON_LIMIT = 240
 _LONGEST_WORD = 24
 _UNBOUNDED = 10_000
@@ -23,7 +24,7 @@ _UNBOUNDED = 10_000
 def terminal_tables(run: Run) -> list[RenderableType]:
     """One rich renderable per table of the run: title, table, footnotes; then the problems, if any."""
     parts = layout(run)
-    shown = [_rendered(table) for table in parts.told if table.name != "published"]
+    shown = [rendered(table) for table in parts.told if table.name != "published"]
     if parts.problems:
         lines = [Text(f"  {one_line(problem)}") for problem in parts.problems]
         shown.append(Group(Text("Problems", style="bold red"), *lines, Text("")))
@@ -67,7 +68,8 @@ class _Grid:
         return grid
 
 
-def _rendered(table: SummaryTable) -> RenderableType:
+def rendered(table: SummaryTable) -> RenderableType:
+    """One table: title, caption, grid, footnotes, remarks."""
     grid = _Grid(table)
     parts: list[RenderableType] = [Text(one_line(table.title), style="bold"), Text(one_line(table.caption)), Text("")]
     parts.append(grid if table.rows else Text("  This run holds no row of this suite."))

@@ -1,4 +1,4 @@
-"""The joint upsampling table: methods × factors × backends, with RMSE, time and memory."""
+"""The joint upsampling table: methods × factors × backends, with error, interval, time, parameters and memory."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import re
 from pacbench.frame import Run
 
 from . import number_format as written
-from .cells import Cell, Column, Row, SummaryTable, empty, words
+from .cells import Cell, Column, Row, SummaryTable, empty, number, words
 from .measurements import Measurement, baseline_backend, bracket_words, measurements
+from .published_upsampling import NOT_COMPARABLE, SOURCE, published_error
 from .row_cells import (
     EVERY_CASE,
     base_remark,
@@ -16,6 +17,7 @@ from .row_cells import (
     grouped,
     memory_cell,
     metric_cell,
+    missing,
     notes_cell,
     ratio_cell,
     spread_cells,
@@ -28,15 +30,21 @@ COLUMNS = (
     Column("factor", "factor"),
     Column("method", "method", numeric=False),
     Column("backend", "backend", numeric=False),
-    Column("rmse", "RMSE"),
+    Column("rmse", "RMSE or EPE"),
+    Column("interval", "95 %"),
+    Column("minus_bilinear", "minus bilinear", where="documents"),
+    Column("epe_boundary", "boundary EPE", where="documents"),
+    Column("published", "published", where="documents"),
     Column("time_ms", "time ms"),
     Column("ratio_to_baseline", "/ base"),
+    Column("parameters", "params"),
     Column("peak_memory_mb", "memory MB"),
     Column("spread_percent", "spread %", where="documents"),
     Column("samples", "samples", where="data"),
     Column("status", "status", numeric=False),
     Column("tuning", "parameters and notes", numeric=False, where="documents"),
 )
+MEASURES = ("rmse", "epe")
 _FACTOR = re.compile(r"(?:x|factor_?)?(\d+)x?")
 
 
@@ -51,7 +59,8 @@ def upsampling_table(run: Run, suite: str = "joint_upsampling") -> SummaryTable:
         groups = grouped(run, by_factor[factor])
         for (dataset, method, backend), group in groups.items():
             everything = list(group.values())
-            quality = next((found for found in everything if found.metric("rmse") is not None), group.get("quality"))
+            quality = next((found for found in everything if _measure(found) is not None), group.get("quality"))
+            measure = (_measure(quality) if quality else None) or "rmse"
             total = group.get("total")
             base_total = groups.get((dataset, method, base or ""), {}).get("total")
             rows.append(
@@ -60,9 +69,14 @@ def upsampling_table(run: Run, suite: str = "joint_upsampling") -> SummaryTable:
                     _factor_cell(factor, method),
                     words(method),
                     words(backend),
-                    metric_cell(quality, "rmse", "RMSE", written.significant, everything),
+                    metric_cell(quality, measure, "error", _four_digits, everything),
+                    _interval_cell(quality, measure, everything),
+                    _difference_cell(quality, everything),
+                    _boundary_cell(quality, everything),
+                    _published_cell(dataset, method, factor),
                     time_cell(total, "time", everything),
                     ratio_cell(total, base_total, f"time of {method} by {base}", everything),
+                    _parameters_cell(everything),
                     memory_cell(total, everything),
                     *spread_cells(total, everything),
                     status_cell(everything),
@@ -79,7 +93,11 @@ def upsampling_table(run: Run, suite: str = "joint_upsampling") -> SummaryTable:
         columns=columns_for(run, COLUMNS),
         rows=tuple(rows),
         remarks=(
-            "RMSE: in the unit of the data (disparity in pixels, depth in its own unit); lower is better.",
+            "RMSE of depth and disparity, EPE (endpoint error) of flow: in the unit of the data; lower is better. "
+            "boundary EPE: within 5 pixels of motion boundaries.",
+            "95 %: bootstrap interval over the images; minus bilinear: the mean difference to bilinear on the same "
+            "images, and its interval.",
+            f"published: {SOURCE} {NOT_COMPARABLE}",
             *base_remark(run, "time divided by that of", "for the same method, factor and data"),
         ),
     )
@@ -95,6 +113,53 @@ def factor_of(measured: Measurement) -> str:
         if fitting:
             return fitting.group(1)
     return ""
+
+
+def _four_digits(value: float) -> str:
+    return written.significant(value, 4)
+
+
+def _measure(measured: Measurement) -> str | None:
+    return next((name for name in MEASURES if measured.metric(name) is not None), None)
+
+
+def _interval_cell(quality: Measurement | None, measure: str, group: list[Measurement]) -> Cell:
+    low, high = (quality.metric(f"{measure}_{end}") if quality else None for end in ("low", "high"))
+    if low is None or high is None:
+        alone = quality is not None and quality.metric(measure) is not None
+        return empty("no interval was recorded: one image has none" if alone else missing(quality, "error", group))
+    return words(f"{written.significant(low)} to {written.significant(high)}")
+
+
+def _difference_cell(quality: Measurement | None, group: list[Measurement]) -> Cell:
+    value, low, high = (quality.metric(f"minus_bilinear{end}") if quality else None for end in ("", "_low", "_high"))
+    if value is None or low is None or high is None:
+        alone = quality is not None and _measure(quality) is not None
+        return empty("no interval was recorded: one image has none" if alone else missing(quality, "error", group))
+    text = f"{_signed(value)} ({_signed(low)} to {_signed(high)})"
+    return Cell(text=text, value=value)
+
+
+def _signed(value: float) -> str:
+    sign = "\N{MINUS SIGN}" if value < 0 else "+" if value > 0 else ""
+    return sign + written.significant(abs(value))
+
+
+def _boundary_cell(quality: Measurement | None, group: list[Measurement]) -> Cell:
+    if quality is not None and quality.metric("rmse") is not None:
+        return empty("depth has no motion, and so no motion boundary")
+    value = quality.metric("epe_boundary") if quality else None
+    return number(value, written.significant, missing(quality, "error at motion boundaries", group))
+
+
+def _parameters_cell(group: list[Measurement]) -> Cell:
+    value = next((found for one in group if (found := one.metric("parameters")) is not None), None)
+    return number(value, lambda count: f"{count:.0f}", missing(None, "parameters", group))
+
+
+def _published_cell(dataset: str, method: str, factor: str) -> Cell:
+    value = published_error(dataset, method, factor)
+    return empty("the paper prints no error of this method on this data") if value is None else words(f"{value:g}")
 
 
 def _factor_cell(factor: str, method: str) -> Cell:

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
+
+BuiltOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.fixture(autouse=True)
@@ -15,3 +22,34 @@ def _xdist_is_no_business_of_subprocesses(monkeypatch: pytest.MonkeyPatch) -> No
     """
     for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def built_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> BuiltOnce:
+    """Gives the folder of a name, filled by a function that is given it: once in a run, though workers share the run.
+
+    The first process of pytest-xdist that asks fills it, and the others wait. What raises is tried anew by the next.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if hasattr(request.config, "workerinput") else base) / "built-once"
+    folder.mkdir(exist_ok=True)
+
+    def built(name: str, fill: Callable[[Path], object]) -> Path:
+        finished, filling = folder / name, folder / f"{name}.filling"
+        with FileLock(folder / f"{name}.lock"):
+            if not finished.exists():
+                shutil.rmtree(filling, ignore_errors=True)
+                filling.mkdir()
+                fill(filling)
+                filling.rename(finished)
+        return finished
+
+    return built
+
+
+@pytest.fixture(autouse=True)
+def _import_path_as_before() -> Iterator[None]:
+    """The command line looks for backends in the working directory, for as long as its process lives."""
+    before = list(sys.path)
+    yield
+    sys.path[:] = before

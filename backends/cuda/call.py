@@ -21,6 +21,7 @@ POINTERS = (
     "weight",
     "filter",
     "bias",
+    "base",
     "inv_alpha",
     "inv_lambda",
     "norms",
@@ -76,8 +77,8 @@ INTEGERS = (
     "partial_offset",
 )
 
-LARGEST = 2**31 - 1
-"""Of an integer field."""
+LARGEST = 2**31 - 256
+"""Of an integer field, and of the output pixels: a loop in steps of a block may pass it by and still have an int."""
 
 
 class CallStruct(ctypes.Structure):

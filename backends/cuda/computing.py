@@ -1,8 +1,8 @@
 """The operators and their derivatives as launches of the kernels, on torch tensors.
 
-Arguments are those of the ops in `pacbench.compiled.ops`. Input, weight, bias and output are stored in their own dtype;
-guide, centres, mask, alpha and lambda are given to the kernels in the dtype that is computed in (float64, else
-float32); a kernel that is given, and its gradient, are stored in either.
+The functions are those that `pacbench.compiled.ops.Computing` describes. Input, weight, bias and output are stored in
+their own dtype; guide, centres, mask, alpha and lambda are given to the kernels in the dtype that is computed in
+(float64, else float32); a kernel that is given, and its gradient, are stored in either.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pacbench.compiled.encoding import AdaptingCode, WindowCode, out_channels
+from pacbench.compiled.encoding import AdaptingCode, WindowCode
+from pacbench.compiled.operands import ConvolutionOperands, KernelOperands, MessageOperands
+from pacbench.compiled.storage import dense, wide_dtype
 
 from . import contractions
 from .guide_gradients import MADE_OF, GuideGradients, everything
-from .launching import Launcher, Launches, tiles, wide_dtype
-
-_DIFFERENTIATED = ("input", "guide", "centres", "kernel", "weight", "bias", "inv_alpha", "inv_lambda")
+from .launching import Launcher, Launches, tiles
 
 
 @dataclass(frozen=True)
@@ -28,64 +28,25 @@ class Computing:
 
     launcher: Launcher
 
-    def convolution(
-        self,
-        input: Tensor,
-        guide: Tensor | None,
-        centres: Tensor | None,
-        mask: Tensor | None,
-        kernel: Tensor | None,
-        weight: Tensor | None,
-        bias: Tensor | None,
-        inv_alpha: Tensor | None,
-        inv_lambda: Tensor | None,
-        window: Sequence[int],
-        adapting: Sequence[int],
-        shared_filters: bool,
-    ) -> tuple[Tensor, Tensor]:
+    def convolution(self, operands: ConvolutionOperands) -> tuple[Tensor, Tensor]:
         """Output (N, O, H', W') and output mask (bool, N, 1, H', W'; without a mask empty)."""
-        code = WindowCode(*window)
-        channels = out_channels(input, weight, code, shared_filters)
-        output = input.new_empty((input.shape[0], channels, *code.output_size(input.shape[2], input.shape[3])))
-        launches = self._of_operator(
-            output, input, guide, centres, mask, kernel, weight, bias, inv_alpha, inv_lambda, code,
-            AdaptingCode(*adapting), shared_filters,
-        )  # fmt: skip
-        launches, output_mask = _with_norms(launches)
+        output = operands.input.new_empty(operands.output_shape())
+        launches, output_mask = _with_norms(self._of_operator(output, operands))
         contractions.contract(launches, output, backward=False)
         return output, output_mask
 
     def convolution_backward(
-        self,
-        grad: Tensor,
-        input: Tensor,
-        guide: Tensor | None,
-        centres: Tensor | None,
-        mask: Tensor | None,
-        kernel: Tensor | None,
-        weight: Tensor | None,
-        bias: Tensor | None,
-        inv_alpha: Tensor | None,
-        inv_lambda: Tensor | None,
-        window: Sequence[int],
-        adapting: Sequence[int],
-        shared_filters: bool,
-        wanted: Sequence[bool],
-    ) -> list[Tensor]:
-        """Gradients to input, guide, centres, kernel, weight, bias, alpha and lambda that are wanted, in that order."""
-        launches = self._of_operator(
-            grad, input, guide, centres, mask, kernel, weight, bias, inv_alpha, inv_lambda, WindowCode(*window),
-            AdaptingCode(*adapting), shared_filters,
-        )  # fmt: skip
-        launches = everything(launches.but({"grad_output": _dense(grad, input.dtype)}))
-        tensors = (input, guide, centres, kernel, weight, bias, inv_alpha, inv_lambda)
-        asked = _asked(_DIFFERENTIATED, tensors, wanted)
-        if asked.keys() - {"bias"}:
+        self, grad: Tensor, operands: ConvolutionOperands, wanted: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        """Gradients to the tensors that are wanted, in the dtypes that the kernels see."""
+        launches = self._of_operator(grad, operands)
+        launches = everything(launches.but({"grad_output": dense(grad, operands.input.dtype)}))
+        if wanted.keys() - {"bias"}:
             launches, _ = _with_norms(launches)
-        # In the dtype that the kernels see: a 16-bit kernel beside a float32 input was widened.
+        # A 16-bit kernel beside a float32 input was widened.
         made = {
             name: tensor.new_empty(tensor.shape, dtype=launches.given(name).dtype)
-            for name, tensor in asked.items()
+            for name, tensor in wanted.items()
             if name not in MADE_OF
         }
         if "input" in made:
@@ -96,135 +57,109 @@ class Computing:
             contractions.filter_gradient(launches, made["weight"])
         if "bias" in made:
             contractions.bias_gradient(launches, made["bias"])
-        if asked.keys() & set(MADE_OF):
-            gradients = GuideGradients(launches, asked)
+        if wanted.keys() & set(MADE_OF):
+            gradients = GuideGradients(launches, wanted)
             for band in gradients.bands:
                 contractions.kernel_gradient(launches.but(None, **band._asdict()), gradients.buffer, narrow=False)
                 gradients.add(band, gradients.buffer, narrow=False, whole=False)
             made |= gradients.finished()
-        return [made[name].to(tensor.dtype) for name, tensor in asked.items()]
+        return made
 
-    def adapting_kernel(
-        self,
-        guide: Tensor,
-        centres: Tensor | None,
-        mask: Tensor | None,
-        inv_alpha: Tensor | None,
-        inv_lambda: Tensor | None,
-        window: Sequence[int],
-        adapting: Sequence[int],
-    ) -> tuple[Tensor, Tensor]:
+    def mean_field_update(self, base: Tensor, operands: MessageOperands) -> Tensor:
+        """The base + message_weight * the convolution of softmax(beliefs, 1), (N, C, H, W): no message is stored."""
+        message = _of_probabilities(operands)
+        output = message.input.new_empty(base.shape)
+        # In the filter, and not as a field of the call, the number has the precision of what is computed in.
+        scaled = message._replace(weight=operands.weight.to(output.dtype) * operands.message_weight)
+        launches = self._of_operator(output, scaled).but({"base": dense(base, output.dtype)})
+        contractions.contract(launches, output, backward=False)
+        return output.to(base.dtype)
+
+    def mean_field_update_backward(
+        self, grad: Tensor, operands: MessageOperands, wanted: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        """Gradients to beliefs, kernel and weight that are wanted; that to the base is `grad`."""
+        message = _of_probabilities(operands)
+        probabilities = message.input
+        scaled = grad.to(probabilities.dtype) * operands.message_weight
+        asked = {"input" if name == "beliefs" else name: tensor for name, tensor in wanted.items()}
+        found = dict(self.convolution_backward(scaled, message, asked))
+        if "input" in found:
+            weighted = found.pop("input") * probabilities
+            found["beliefs"] = weighted - probabilities * weighted.sum(1, keepdim=True)
+        return found
+
+    def adapting_kernel(self, operands: KernelOperands) -> tuple[Tensor, Tensor]:
         """Kernel (N, 1 or G, k_h, k_w, H', W') and output mask, as of `convolution`."""
-        code, form = WindowCode(*window), AdaptingCode(*adapting)
-        channels = guide.shape[1] if form.channel_wise else 1
-        size = code.kernel_output_size(guide.shape[2], guide.shape[3])
-        kernel = guide.new_empty((guide.shape[0], channels, code.kernel_height, code.kernel_width, *size))
-        launches = self._of_kernel(kernel, guide, centres, mask, inv_alpha, inv_lambda, code, form)
-        launches, output_mask = _with_norms(launches)
-        launches.run("adapting_kernel", tiles(size) * channels * guide.shape[0], kernel)
+        batch, channels, *_, height, width = operands.output_shape()
+        kernel = operands.guide.new_empty(operands.output_shape())
+        launches, output_mask = _with_norms(self._of_kernel(kernel, operands))
+        launches.run("adapting_kernel", tiles((height, width)) * channels * batch, kernel)
         return kernel, output_mask
 
     def adapting_kernel_backward(
-        self,
-        grad: Tensor,
-        guide: Tensor,
-        centres: Tensor | None,
-        mask: Tensor | None,
-        inv_alpha: Tensor | None,
-        inv_lambda: Tensor | None,
-        window: Sequence[int],
-        adapting: Sequence[int],
-        wanted: Sequence[bool],
-    ) -> list[Tensor]:
-        """Gradients to guide, centres, alpha and lambda that are wanted, in that order."""
-        code, form = WindowCode(*window), AdaptingCode(*adapting)
-        launches = self._of_kernel(grad, guide, centres, mask, inv_alpha, inv_lambda, code, form)
-        launches, _ = _with_norms(everything(launches))
-        asked = _asked(MADE_OF, (guide, centres, inv_alpha, inv_lambda), wanted)
-        gradients = GuideGradients(launches, asked)
-        dense = _dense(grad, launches.stored)
+        self, grad: Tensor, operands: KernelOperands, wanted: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        """Gradients to guide, centres, alpha and lambda that are wanted."""
+        launches, _ = _with_norms(everything(self._of_kernel(grad, operands)))
+        gradients = GuideGradients(launches, wanted)
+        gradient = dense(grad, launches.stored)
         for band in gradients.bands:
-            gradients.add(band, dense, narrow=True, whole=True)
-        made = gradients.finished()
-        return [made[name].to(tensor.dtype) for name, tensor in asked.items()]
+            gradients.add(band, gradient, narrow=True, whole=True)
+        return gradients.finished()
 
-    def _of_operator(
-        self,
-        output: Tensor,
-        input: Tensor,
-        guide: Tensor | None,
-        centres: Tensor | None,
-        mask: Tensor | None,
-        kernel: Tensor | None,
-        weight: Tensor | None,
-        bias: Tensor | None,
-        inv_alpha: Tensor | None,
-        inv_lambda: Tensor | None,
-        window: WindowCode,
-        adapting: AdaptingCode,
-        shared_filters: bool,
-    ) -> Launches:
+    def _of_operator(self, output: Tensor, operands: ConvolutionOperands) -> Launches:
         """Launches of an operator whose output has the shape of `output`."""
+        input, kernel = operands.input, operands.kernel
         stored, wide = input.dtype, wide_dtype(input.dtype)
         narrow = kernel is not None and kernel.dtype is stored
         tensors = {
-            **_adapting_tensors(wide, guide, centres, mask, inv_alpha, inv_lambda),
-            "input": _dense(input, stored),
-            "kernel": _optional(kernel, stored if narrow else wide),
-            "weight": _optional(weight, stored),
-            "bias": _optional(bias, stored),
+            **_adapting_tensors(wide, operands),
+            "input": dense(input, stored),
+            "kernel": dense(kernel, stored if narrow else wide),
+            "weight": dense(operands.weight, stored),
+            "bias": dense(operands.bias, stored),
         }
-        kernel_channels = (input.shape[1] if adapting.channel_wise else 1) if kernel is None else kernel.shape[1]
         sizes = {
-            **_sizes(output.shape, (input.shape[2], input.shape[3]), window, adapting),
-            **_adapting_sizes(guide, inv_alpha, inv_lambda),
+            **_sizes(output.shape, (input.shape[2], input.shape[3]), operands.window_code, operands.adapting_code),
+            **_adapting_sizes(operands),
             "in_channels": input.shape[1],
             "out_channels": output.shape[1],
-            "kernel_channels": kernel_channels,
+            "kernel_channels": operands.kernel_channels,
             "narrow_kernel": int(narrow),
-            "shared_filters": int(shared_filters),
+            "shared_filters": int(operands.shared_filters),
         }
         return Launches(self.launcher, stored, tensors, sizes)
 
-    def _of_kernel(
-        self,
-        output: Tensor,
-        guide: Tensor,
-        centres: Tensor | None,
-        mask: Tensor | None,
-        inv_alpha: Tensor | None,
-        inv_lambda: Tensor | None,
-        window: WindowCode,
-        adapting: AdaptingCode,
-    ) -> Launches:
+    def _of_kernel(self, output: Tensor, operands: KernelOperands) -> Launches:
         """Launches of `packernel2d`, whose kernel has the shape of `output`."""
-        tensors = {
-            **_adapting_tensors(wide_dtype(guide.dtype), guide, centres, mask, inv_alpha, inv_lambda),
-            "kernel": None,
-        }
+        guide, window = operands.guide, operands.window_code
+        tensors = {**_adapting_tensors(wide_dtype(guide.dtype), operands), "kernel": None}
         input_size = window.mask_size(guide.shape[2], guide.shape[3])
         sizes = {
-            **_sizes(output.shape, input_size, window, adapting),
-            **_adapting_sizes(guide, inv_alpha, inv_lambda),
+            **_sizes(output.shape, input_size, window, operands.adapting_code),
+            **_adapting_sizes(operands),
             "kernel_channels": output.shape[1],
         }
         return Launches(self.launcher, guide.dtype, tensors, sizes)
 
 
-def _adapting_tensors(
-    wide: torch.dtype,
-    guide: Tensor | None,
-    centres: Tensor | None,
-    mask: Tensor | None,
-    inv_alpha: Tensor | None,
-    inv_lambda: Tensor | None,
-) -> dict[str, Tensor | None]:
+def _of_probabilities(operands: MessageOperands) -> ConvolutionOperands:
+    """The message's convolution; 16-bit beliefs give float32 probabilities, so that none is rounded on the way."""
+    probabilities = operands.beliefs.to(wide_dtype(operands.beliefs.dtype)).softmax(1)
+    weight = operands.weight.to(probabilities.dtype)
+    return ConvolutionOperands(
+        probabilities, None, None, None, operands.kernel, weight, None, None, None, operands.window, (), False
+    )
+
+
+def _adapting_tensors(wide: torch.dtype, operands: ConvolutionOperands | KernelOperands) -> dict[str, Tensor | None]:
     """What an adapting kernel is made of, in the dtype that is computed in."""
-    tensors = {"guide": guide, "centres": centres, "mask": mask, "inv_alpha": inv_alpha, "inv_lambda": inv_lambda}
-    return {name: _optional(tensor, wide) for name, tensor in tensors.items()}
+    return {name: dense(getattr(operands, name), wide) for name in (*MADE_OF, "mask")}
 
 
-def _adapting_sizes(guide: Tensor | None, inv_alpha: Tensor | None, inv_lambda: Tensor | None) -> dict[str, int]:
+def _adapting_sizes(operands: ConvolutionOperands | KernelOperands) -> dict[str, int]:
+    guide, inv_alpha, inv_lambda = operands.guide, operands.inv_alpha, operands.inv_lambda
     sizes = {
         "alpha_count": 1 if inv_alpha is None else inv_alpha.numel(),
         "lambda_count": 1 if inv_lambda is None else inv_lambda.numel(),
@@ -280,20 +215,3 @@ def _with_norms(launches: Launches) -> tuple[Launches, Tensor]:
     making = launches.but({"output_mask": None if mask is None else output_mask})
     making.run("kernel_norms", tiles(size, step) * norms.shape[1] * norms.shape[0], norms, of_wide=True)
     return launches.but({"norms": norms}), output_mask
-
-
-def _asked(names: Sequence[str], tensors: Sequence[Tensor | None], wanted: Sequence[bool]) -> Mapping[str, Tensor]:
-    """The tensors whose gradients are wanted, by name."""
-    return {
-        name: tensor for name, tensor, want in zip(names, tensors, wanted, strict=True) if want and tensor is not None
-    }
-
-
-def _dense(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    if tensor.dtype is dtype and tensor.is_contiguous():
-        return tensor
-    return tensor.to(dtype).contiguous()
-
-
-def _optional(tensor: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    return None if tensor is None else _dense(tensor, dtype)

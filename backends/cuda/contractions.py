@@ -33,15 +33,16 @@ def mixes_channels(launches: Launches) -> bool:
 
 
 def contract(launches: Launches, target: Tensor, *, backward: bool) -> None:
-    """The output, or the gradient of the input, into `target`."""
+    """The output, added to the base where there is one, or the gradient of the input, into `target`."""
     sizes = launches.sizes
     up = bool(sizes["transposed"]) != backward
     step = (sizes["stride_height"], sizes["stride_width"]) if up else (1, 1)
     covering = tiles((target.shape[2], target.shape[3]), step) * target.shape[0]
-    launches = launches.but({"bias": None} if backward else None, backward=int(backward))
+    launches = launches.but({"bias": None, "base": None} if backward else None, backward=int(backward))
     if not mixes_channels(launches):
-        blocks = covering * ceil_div(sizes["in_channels"], MODULATED_CHANNELS)
-        launches.run("modulate", blocks, target, MODULATED_CHANNELS)
+        alone, together = MODULATED_CHANNELS
+        channels = alone if sizes["kernel_channels"] > 1 else together
+        launches.run("modulate", covering * ceil_div(sizes["in_channels"], channels), target, channels)
         return
     channels = _target_channels(target.shape[1])
     packed = _packed(launches, target.shape[1], channels)
@@ -88,6 +89,8 @@ def bias_gradient(launches: Launches, target: Tensor) -> None:
 def _sum_over_pixels(launches: Launches, kernel: str, target: Tensor, blocks_of_a_slab: int) -> None:
     """A sum over all output pixels in slabs, and then over the slabs, in their order."""
     sizes, elements = launches.sizes, target.numel()
+    if not elements:
+        return
     pixels = sizes["batch"] * sizes["out_height"] * sizes["out_width"]
     slabs = min(ceil_div(pixels, PIXELS_OF_A_SLAB), MOST_SLABS, max(1, MOST_PARTIALS // elements))
     slabs = max(1, slabs)
@@ -136,6 +139,6 @@ def _packed(launches: Launches, channels: int, multiple: int) -> Launches:
     padded = ceil_div(channels, multiple) * multiple
     count = weight.numel() // max(channels, 1) * padded
     packed = weight.new_empty((count,), dtype=launches.wide)
-    launches = launches.but({"filter": packed}, padded=padded)
+    launches = launches.but({"filter": packed}, padded=padded, elements=count)
     launches.run("pack_filter", ceil_div(count, THREADS), packed)
     return launches

@@ -24,7 +24,8 @@ TARGET_CHANNELS = (4, 16)
 TILED_SIZES = (3, 5, 7)
 """Taps along each axis of contractions from tiles in shared memory."""
 
-MODULATED_CHANNELS = 4
+MODULATED_CHANNELS = (1, 4)
+"""Channels that a thread of `modulate` computes: each with a K of its own, or several that share one."""
 
 _OF_STORED = (
     "pack_filter",
@@ -52,7 +53,7 @@ def of_part(part: str) -> list[str]:
     names = [name(kernel, stored) for kernel in _OF_STORED]
     names += [name(kernel, stored, channels) for kernel in _OF_STORED_AND_CHANNELS for channels in TARGET_CHANNELS]
     names += [name("contract_tiled", stored, size, channels) for size in TILED_SIZES for channels in TARGET_CHANNELS]
-    names.append(name("modulate", stored, MODULATED_CHANNELS))
+    names += [name("modulate", stored, channels) for channels in MODULATED_CHANNELS]
     if part in {"float32", "float64"}:
         names += [name(kernel, stored) for kernel in _OF_COMPUTED]
     return names

@@ -12,6 +12,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from pacbench.compiled.storage import wide_dtype
+
 from . import call, instances
 
 THREADS = 128
@@ -109,8 +111,3 @@ def tiles(size: tuple[int, int], step: tuple[int, int] = (1, 1)) -> int:
 def ceil_div(a: int, b: int) -> int:
     """A / b, rounded up."""
     return -(-a // b)
-
-
-def wide_dtype(dtype: torch.dtype) -> torch.dtype:
-    """What tensors of a stored dtype are computed in."""
-    return torch.float64 if dtype is torch.float64 else torch.float32

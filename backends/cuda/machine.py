@@ -13,6 +13,10 @@ DRIVER = "libcuda.so.1"
 
 def missing() -> list[Reason]:
     """Everything that is missing to launch kernels from torch; empty where there is a GPU that torch uses."""
+    if torch.version.hip is not None:
+        return [
+            Reason(f"torch {torch.__version__} is built for AMD GPUs", "use the backend triton, which runs on them")
+        ]
     if torch.cuda.is_available():
         return []
     reasons = []

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -31,27 +31,39 @@ _MESSAGE_SIZE = 1024
 
 
 class CudaExtLauncher:
-    """The library, found or compiled when the first kernel is launched."""
+    """Libraries, each found or compiled when the first kernel is launched on a GPU of its architecture."""
 
-    @cached_property
-    def library(self) -> CompiledLibrary:
-        """The library.
+    def __init__(self) -> None:
+        self._libraries: dict[int, CompiledLibrary] = {}
+        self._making = Lock()
+
+    def library(self, device: int) -> CompiledLibrary:
+        """The library for a GPU, which need not be the current one, nor of its architecture.
 
         Raises:
             BuildError: it is not there and cannot be compiled.
             LibraryError: it does not load.
         """
+        found = self._libraries.get(device)
+        if found is not None:
+            return found
+        with self._making:  # autograd's threads come here at once
+            if device not in self._libraries:
+                self._libraries[device] = CompiledLibrary(self._path(device), machine.current_stream)
+        return self._libraries[device]
+
+    def _path(self, device: int) -> Path:
         named = os.environ.get(LIBRARY_VARIABLE)
         if named:
-            return CompiledLibrary(Path(named), machine.current_stream)
-        major, minor = torch.cuda.get_device_capability()
-        return CompiledLibrary(build.on_first_use(f"{major}{minor}"), machine.current_stream)
+            return Path(named)
+        major, minor = torch.cuda.get_device_capability(device)
+        return build.on_first_use(f"{major}{minor}")
 
     def launch(
         self, kernel: str, blocks: int, block: tuple[int, int], shared: int, described: CallStruct, device: int
     ) -> None:
         """See `pacbench.backends.cuda.launching.Launcher`."""
-        self.library.launch(kernel, blocks, block, shared, described, device)
+        self.library(device).launch(kernel, blocks, block, shared, described, device)
 
 
 _OPS = CompiledOps("cuda_ext", "pacbench_cuda_ext", ("CUDA",), Computing(CudaExtLauncher()))

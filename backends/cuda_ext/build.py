@@ -168,9 +168,10 @@ def main() -> int:
     parser.add_argument(
         "--architectures", nargs="+", help="such as 90; all that nvcc knows of " + " ".join(ARCHITECTURES)
     )
+    parser.add_argument("--flag", action="append", default=[], help="for nvcc, beyond its own: --flag=-lineinfo")
     options = parser.parse_args()
     try:
-        library = build(options.output, architectures=options.architectures)
+        library = build(options.output, architectures=options.architectures, flags=(*STRICT, *options.flag))
     except BuildError as error:
         sys.stderr.write(f"{error}\n")
         return 1

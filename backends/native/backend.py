@@ -9,6 +9,7 @@ from pacbench.compiled.backend import CompiledBackend
 from pacbench.compiled.ops import CompiledOps
 
 from . import library
+from .lattice import NativeLatticeKernels, lattice_kernels
 from .ops import OPS
 
 
@@ -38,3 +39,7 @@ class NativeBackend(CompiledBackend):
     def unavailable_reasons(self) -> list[Reason]:
         """Why there is no library to compute with here: not built, not loadable, an instruction set missing."""
         return library.missing()
+
+    def lattice_kernels(self) -> NativeLatticeKernels:
+        """The permutohedral lattice of the library."""
+        return lattice_kernels()

@@ -37,6 +37,9 @@ ISAS = {
 }
 """Instruction sets and their flags; a machine that is no x86 has `portable` alone."""
 
+LATTICE_ISAS = ("portable", "avx2")
+"""Those of the permutohedral lattice: its rows of channels (21 classes are 3 vectors of AVX2) suit no longer ones."""
+
 FLAGS = (
     "-std=c++17",
     "-fPIC",
@@ -114,6 +117,11 @@ def _units() -> Iterator[tuple[str, Path, list[str]]]:
         for scalar in SCALARS:
             defined = [f"-DPACBENCH_ISA={isa}", f"-DPACBENCH_SCALAR={scalar}"]
             yield f"entry-{isa}-{scalar}", KERNELS / "entry.cpp", [*ISAS[isa], *defined]
+    for isa in instruction_sets():
+        if isa in LATTICE_ISAS:
+            for scalar in SCALARS:
+                defined = [f"-DPACBENCH_ISA={isa}", f"-DPACBENCH_SCALAR={scalar}"]
+                yield f"lattice-{isa}-{scalar}", KERNELS / "lattice_entry.cpp", [*ISAS[isa], *defined]
     yield "common", KERNELS / "common.cpp", []
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
-from typing import cast
+from typing import Any, cast
 
 import torch
 
@@ -36,7 +36,7 @@ _POINTERS = (
     "input guide centres mask kernel weight bias base inv_alpha inv_lambda grad_output output output_mask grad_input "
     "grad_guide grad_centres grad_kernel grad_weight grad_bias grad_inv_alpha grad_inv_lambda"
 )
-_REBUILD = "python -m pacbench.backends.native.build (needs a C++ compiler, such as the package g++)"
+REBUILD = "python -m pacbench.backends.native.build (needs a C++ compiler, such as the package g++)"
 
 
 class PacCall(ctypes.Structure):
@@ -87,10 +87,19 @@ class Library:
             raise RuntimeError(f"backend native: {message.value.decode(errors='replace')}")
 
     def _function(self, operation: str, dtype: torch.dtype) -> Callable[..., int]:
-        function = getattr(self._handle, f"pacbench_native_{operation}_{SCALARS[dtype]}_{self.isa}")
-        function.argtypes = (ctypes.POINTER(PacCall), ctypes.c_char_p, ctypes.c_int64)
-        function.restype = ctypes.c_int
+        name = f"pacbench_native_{operation}_{SCALARS[dtype]}_{self.isa}"
+        function = self.bound(name, ctypes.c_int, ctypes.POINTER(PacCall), ctypes.c_char_p, ctypes.c_int64)
         self._functions[operation, dtype] = function
+        return function
+
+    def bound(self, name: str, result: Any, *arguments: Any) -> Callable[..., int]:
+        """A function of the library by its full name, with the ctypes of its result and arguments.
+
+        Raises:
+            AttributeError: the library has no such function.
+        """
+        function = getattr(self._handle, name)
+        function.argtypes, function.restype = arguments, result
         return cast("Callable[..., int]", function)
 
 
@@ -166,7 +175,7 @@ def _load(isa: str | None) -> Library:
     if size() != ctypes.sizeof(PacCall):
         raise Unusable(
             f"{path} is of another version: its calls have {size()} bytes, expected {ctypes.sizeof(PacCall)}",
-            f"build it again by {_REBUILD}",
+            f"build it again by {REBUILD}",
         )
     best = ISAS[handle.pacbench_native_best_isa()]
     if isa is None:
@@ -178,7 +187,7 @@ def _load(isa: str | None) -> Library:
     try:
         return Library(path, handle, isa)
     except AttributeError as error:
-        raise Unusable(f"{path} lacks {error}", f"build it again by {_REBUILD}") from error
+        raise Unusable(f"{path} lacks {error}", f"build it again by {REBUILD}") from error
 
 
 def _path() -> Path:
@@ -194,7 +203,7 @@ def _path() -> Path:
     if path.is_file():
         return path
     why = f": {note.read_text(encoding='utf-8').strip()}" if note.is_file() else ""
-    raise Unusable(f"the library is not built{why}", _REBUILD)
+    raise Unusable(f"the library is not built{why}", REBUILD)
 
 
 def _opened(path: Path) -> ctypes.CDLL:
@@ -207,4 +216,4 @@ def _opened(path: Path) -> ctypes.CDLL:
                 ctypes.CDLL(str(runtime), mode=ctypes.RTLD_GLOBAL)
             return ctypes.CDLL(str(path))
         except OSError:
-            raise Unusable(f"{path} does not load: {first}", f"build it for this machine by {_REBUILD}") from first
+            raise Unusable(f"{path} does not load: {first}", f"build it for this machine by {REBUILD}") from first

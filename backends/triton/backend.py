@@ -22,9 +22,9 @@ from . import availability
 class TritonBackend(CompiledBackend):
     """Fused Triton kernels: implicit GEMMs on tensor cores, the adapting kernel computed in registers.
 
-    16-bit tensors are read and written as they are and summed in float32; float32 is multiplied in IEEE precision, or
-    in tf32 where `torch.backends.cuda.matmul.allow_tf32` is set. No atomics: the same call gives the same bits. A
-    second derivative raises a NotSupportedError, when it is taken.
+    16-bit tensors are read and written as they are and summed in float32; float32 is multiplied in the precision of
+    torch's matrix products (`torch.backends.cuda.matmul.fp32_precision`), IEEE or tf32. No atomics: the same call gives
+    the same bits. A second derivative raises a NotSupportedError, when it is taken.
 
     With TRITON_INTERPRET=1 the kernels are interpreted on the CPU, to be tested there. The interpreter of Triton 3.9
     multiplies the bits of bfloat16 as if they were integers, so that this instance then does not declare bfloat16.

@@ -6,6 +6,7 @@ measuring on a GPU, beforehand.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -52,8 +53,15 @@ PLAIN_TILES: tuple[Tile, ...] = (
     Tile(4, 16, 32, 32, 16),
     Tile(8, 16, 16, 32, 16, warps=8),
     Tile(4, 16, 16, 64, 16, warps=8),
+    Tile(4, 16, 16, 32, 16, stages=1),
 )
 """For float32 in IEEE precision and float64, whose sums take more registers."""
+
+STAGES: Mapping[tuple[str, str, int], int] = {
+    ("weight_gradient", "ieee", 4): 2,
+    ("weight_gradient", "ieee", 8): 1,
+}
+"""Pipeline of the kernels that spill on sm_90 with the first candidate's, by precision and bytes of a value."""
 
 SMALLEST = 16
 """Channels below which a product has no instruction in some dtype (Triton 3.9, sm_80 and sm_90)."""
@@ -69,11 +77,12 @@ def power_of_two(number: int, at_least: int = 1, at_most: int = 1 << 30) -> int:
 
 
 def candidates(
-    precision: str, item_size: int, inner: int, outer: int, guide: int, target: str | None = None
+    kernel: str, precision: str, item_size: int, inner: int, outer: int, guide: int, target: str | None = None
 ) -> list[Tile]:
     """Tiles to try for a kernel with that many channels, those left out that do not fit; the default first.
 
     Args:
+        kernel: Its name.
         precision: ``tf32``, ``ieee``, or ``narrow`` for 16 bits.
         item_size: Bytes of a value.
         inner: Channels of the inner dimension.
@@ -81,18 +90,20 @@ def candidates(
         guide: Channels of the guide.
         target: Architecture whose shared memory bounds them; the smallest known if None.
     """
-    tiles = PLAIN_TILES if precision == "ieee" else TENSOR_CORE_TILES
+    tried = PLAIN_TILES if precision == "ieee" else TENSOR_CORE_TILES
     cut = [
         tile._replace(
             inner=power_of_two(inner, SMALLEST, tile.inner),
             outer=power_of_two(outer, SMALLEST, tile.outer),
             guide=power_of_two(guide, 1, tile.guide),
         )
-        for tile in tiles
+        for tile in tried
     ]
     limit = SHARED_BYTES.get(target or "", min(SHARED_BYTES.values()))
     fitting = [tile for tile in cut if registers(tile, item_size) <= REGISTERS and shared(tile, item_size) <= limit]
-    return list(dict.fromkeys(fitting or cut[:1]))
+    tiles = dict.fromkeys(fitting or cut[:1])
+    stages = STAGES.get((kernel, precision, item_size))
+    return sorted(tiles, key=lambda tile: stages is not None and tile.stages != stages)
 
 
 def registers(tile: Tile, item_size: int) -> int:

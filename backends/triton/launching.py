@@ -49,19 +49,28 @@ class PlannedLaunch:
     arguments: Mapping[str, Any]
 
 
-_plan: ContextVar[tuple[str, list[PlannedLaunch]] | None] = ContextVar("pacbench_triton_plan", default=None)
+@dataclass(frozen=True)
+class _Plan:
+    target: str
+    tf32: bool
+    launches: list[PlannedLaunch]
+
+
+_plan: ContextVar[_Plan | None] = ContextVar("pacbench_triton_plan", default=None)
 
 
 @contextmanager
-def planned(target: str) -> Iterator[list[PlannedLaunch]]:
-    """Write down the launches inside the block, as for a GPU of that architecture, instead of making them.
+def planned(target: str, *, tf32: bool) -> Iterator[list[PlannedLaunch]]:
+    """Write down the launches inside the block instead of making them. Calls run on meta tensors: no GPU is needed.
 
-    Calls run on meta tensors, so that no GPU is needed.
+    Args:
+        target: Architecture of the GPU that they are planned for.
+        tf32: Whether float32 is multiplied in tf32.
     """
-    launches: list[PlannedLaunch] = []
-    token = _plan.set((target, launches))
+    plan = _Plan(target, tf32, [])
+    token = _plan.set(plan)
     try:
-        yield launches
+        yield plan.launches
     finally:
         _plan.reset(token)
 
@@ -149,7 +158,7 @@ class Launch:
             arguments["PRECISION"] = precision(self.like.dtype)
         plan = _plan.get()
         if plan is not None:
-            plan[1].append(PlannedLaunch(self.kernel, self.programs, self._tile, arguments))
+            plan.launches.append(PlannedLaunch(self.kernel, self.programs, self._tile, arguments))
             return
         with _device_of(self.like):
             kernel_named(self.kernel)[(self.programs,)](
@@ -168,28 +177,37 @@ class Launch:
         plan = _plan.get()
         if plan is None and interpreting():
             return interpreted(height, width, inner, outer, guide_channels)
-        target = None if plan is None else plan[0]
+        target = None if plan is None else plan.target
         if self.kernel not in PRODUCTS:
             # The adapting kernel is computed once for all channels that a program holds.
-            return candidates("narrow", 4, inner, outer, guide_channels, target)[0]
+            return candidates(self.kernel, "narrow", 4, inner, outer, guide_channels, target)[0]
         how = precision(self.like.dtype) if self.like.element_size() >= 4 else "narrow"
-        tiles = candidates(how, self.like.element_size(), inner, outer, guide_channels, target)
-        if self.kernel == "weight_gradient" and how == "ieee":
-            tiles.sort(key=lambda tile: tile.stages)  # three stages spill here on sm_90, and two in the contraction
+        tiles = candidates(self.kernel, how, self.like.element_size(), inner, outer, guide_channels, target)
         device = target or _device_name(self.like.device)
         return chosen(Key(device, self.kernel, how, inner, outer, guide_channels), tiles)
 
 
 def precision(dtype: torch.dtype) -> str:
-    """How float32 products are computed: as torch's matrix products are (`torch.backends.cuda.matmul.allow_tf32`)."""
-    return "tf32" if dtype is torch.float32 and torch.backends.cuda.matmul.allow_tf32 else "ieee"
+    """How float32 products are computed: as torch's matrix products are, ``ieee`` or ``tf32``.
+
+    By `torch.backends.cuda.matmul.fp32_precision` (torch 2.9), which says too what the older `allow_tf32` and
+    `torch.set_float32_matmul_precision` were set to; torch refuses to read the older one where the newer was set.
+    """
+    if dtype is not torch.float32:
+        return "ieee"
+    plan = _plan.get()
+    if plan is not None:
+        return "tf32" if plan.tf32 else "ieee"
+    matmul: Any = torch.backends.cuda.matmul
+    newer = getattr(matmul, "fp32_precision", None)
+    return "tf32" if newer == "tf32" or (newer is None and matmul.allow_tf32) else "ieee"
 
 
 def _splits_wanted(like: Tensor, programs: int) -> int:
     """Parts that the pixels are split into, so that the whole device is at work twice over."""
     plan = _plan.get()
     if plan is not None:
-        processors = PROCESSORS.get(plan[0], 128)
+        processors = PROCESSORS.get(plan.target, 128)
     elif like.device.type == "cuda":
         processors = torch.cuda.get_device_properties(like.device).multi_processor_count
     else:

@@ -1,14 +1,18 @@
 """Choosing tiles by measuring, beforehand: never while something is timed.
 
 `tune` makes a call with each candidate of each kernel that it launches and keeps the fastest, by kernel and class of
-shapes, for the device that it ran on. A launch that was not tuned takes the default.
+shapes, for the device that it ran on. A launch that was not tuned takes the default. `save` and `load` carry what was
+found to other processes.
 """
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -39,7 +43,8 @@ def chosen(key: Key, tiles: list[Tile]) -> Tile:
     """The tile for a launch: what a trial asks for, or what was tuned, or the first."""
     if _watched is not None:
         _watched.setdefault(key, tiles)
-    return _forced.get(key) or _kept.get(key) or tiles[0]
+    kept = _kept.get(key)
+    return _forced.get(key) or (kept if kept in tiles else None) or tiles[0]
 
 
 def tune(call: Callable[[], object], timer: Callable[[Callable[[], object]], float] | None = None) -> dict[Key, Tile]:
@@ -70,6 +75,33 @@ def tune(call: Callable[[], object], timer: Callable[[Callable[[], object]], flo
 def forget() -> None:
     """Take the defaults again."""
     _kept.clear()
+
+
+def save(path: Path) -> None:
+    """Write what this process keeps, of all devices that it tuned on or loaded, as JSON."""
+    tiles = [{"key": key._asdict(), "tile": tile._asdict()} for key, tile in sorted(_kept.items())]
+    path.write_text(json.dumps({"triton": version("triton"), "tiles": tiles}, indent=1) + "\n", encoding="utf-8")
+
+
+def load(path: Path) -> dict[Key, Tile]:
+    """Keep what a file of `save` holds; a tile that is no candidate any more is passed over when a launch asks.
+
+    Returns:
+        What the file holds.
+
+    Raises:
+        ValueError: another version of Triton compiled what was measured, or the file holds something else.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        made_by = found["triton"]
+        tiles = {Key(**entry["key"]): Tile(**entry["tile"]) for entry in found["tiles"]}
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"tuning: got {path}, which holds {error!r}, expected a file of tuned tiles") from error
+    if made_by != version("triton"):
+        raise ValueError(f"tuning: got tiles tuned with triton {made_by}, expected triton {version('triton')}")
+    _kept.update(tiles)
+    return tiles
 
 
 @contextmanager

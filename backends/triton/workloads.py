@@ -5,8 +5,6 @@ Each runs on meta tensors, which have shapes and no memory; `launching.planned` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -14,6 +12,14 @@ from torch import Tensor
 
 from pacbench.adapting_kernel import AdaptingKernel
 from pacbench.compiled.encoding import AdaptingCode, WindowCode
+from pacbench.compiled.operands import (
+    ConvolutionOperands,
+    KernelOperands,
+    MessageOperands,
+    differentiated,
+    wanted_tensors,
+)
+from pacbench.compiled.storage import wide_dtype
 from pacbench.geometry import Window
 
 from . import computing
@@ -40,7 +46,6 @@ class Workload:
         guide: Channels of the guide; 0: the adapting kernel is given.
         adapting: Form of the adapting kernel.
         masked: Whether a mask is given.
-        backward: Whether its gradients are asked for too.
     """
 
     name: str
@@ -54,7 +59,6 @@ class Workload:
     guide: int = 5
     adapting: AdaptingKernel = field(default_factory=AdaptingKernel)
     masked: bool = False
-    backward: bool = True
 
     @property
     def window(self) -> Window:
@@ -89,25 +93,15 @@ BY_NAME = {workload.name: workload for workload in WORKLOADS}
 
 def launches(workload: Workload, dtype: str, target: str) -> list[PlannedLaunch]:
     """The launches of a workload and its gradients in a dtype, on a GPU of that architecture."""
-    with planned(target) as found, _tf32(dtype == "tf32"):
+    with planned(target, tf32=dtype == "tf32") as found:
         _run(workload, torch.float32 if dtype == "tf32" else getattr(torch, dtype))
     return found
-
-
-@contextmanager
-def _tf32(on: bool) -> Iterator[None]:
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = on
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def _run(workload: Workload, dtype: torch.dtype) -> None:
     window, channels, (height, width) = workload.window, workload.channels, workload.size
     out_height, out_width = window.output_size(workload.size)
-    wide = torch.float64 if dtype is torch.float64 else torch.float32
+    wide = wide_dtype(dtype)
 
     def made(*shape: int, dtype: torch.dtype = dtype) -> Tensor:
         return torch.empty(shape, device="meta", dtype=dtype)
@@ -123,28 +117,22 @@ def _run(workload: Workload, dtype: torch.dtype) -> None:
     alpha, exponent = (made(1, dtype=wide), made(1, dtype=wide)) if inverse else (None, None)
     given = None if guide is not None else made(1, 1, *window.kernel_size, out_height, out_width, dtype=wide)
     adapting = AdaptingCode.write(workload.adapting) if guide is not None else []
-    filters: Tensor | None = made(channels, channels, *window.kernel_size)
-    if workload.operator == "kernel":
-        if guide is None:
-            raise ValueError(f"{workload.name}: got no guide, expected one")
-        output, _ = computing.adapting_kernel(guide, None, None, None, None, code, adapting)
-        if workload.backward:
-            wanted = [True, False, False, False]
-            computing.adapting_kernel_backward(output, guide, None, None, None, None, code, adapting, wanted)
+    input, filters = made(1, channels, height, width), made(channels, channels, *window.kernel_size)
+    if workload.operator == "kernel" and guide is not None:
+        kernel_operands = KernelOperands(guide, None, None, None, None, code, adapting)
+        output, _ = computing.adapting_kernel(kernel_operands)
+        computing.adapting_kernel_backward(output, kernel_operands, {"guide": guide})
         return
-    input = made(1, channels, height, width)
-    if workload.operator == "mean_field" and filters is not None and given is not None:
-        output = computing.mean_field_update(input, input, given, filters, code, -1.0)
-        computing.mean_field_update_backward(output, input, given, filters, code, -1.0, [True] * 3)
+    if workload.operator == "mean_field" and given is not None:
+        message = MessageOperands(input, given, filters, code, -1.0)
+        output = computing.mean_field_update(input, message)
+        computing.mean_field_update_backward(output, message, wanted_tensors(message, [True] * 3))
         return
-    shared = workload.operator == "shared"
-    if shared:
-        filters = made(1, 1, *window.kernel_size)
-    elif workload.operator == "pool":
-        filters = None
-    operands = (input, guide, centres, mask, given, filters, None, alpha, exponent, code, adapting, shared)
-    output, _ = computing.convolution(*operands)
-    if workload.backward:
-        tensors = [input, guide, centres, given, filters, None, alpha, exponent]
-        wanted = [tensor is not None for tensor in tensors]
-        computing.convolution_backward(output, *operands, wanted)
+    shared, pooled = workload.operator == "shared", workload.operator == "pool"
+    weight = None if pooled else made(1, 1, *window.kernel_size) if shared else filters
+    operands = ConvolutionOperands(
+        input, guide, centres, mask, given, weight, None, alpha, exponent, code, adapting, shared
+    )
+    output, _ = computing.convolution(operands)
+    present = [getattr(operands, name) is not None for name in differentiated(ConvolutionOperands)]
+    computing.convolution_backward(output, operands, wanted_tensors(operands, present))

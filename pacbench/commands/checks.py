@@ -9,11 +9,13 @@ import time
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from pacbench.errors import UnknownNameError
 from pacbench.running.allocator import ALLOCATORS
 from pacbench.running.profiles import PROFILES
-from pacbench.running.suite_options import split_names
+from pacbench.running.suite_names import UPSAMPLING_SUITE
+from pacbench.running.suite_options import split_factors, split_names
 
 
 class WrongUse(Exception):  # noqa: N818 (it is what the exit code 2 is called)
@@ -77,6 +79,17 @@ def existing_folder(path: Path | None, what: str) -> Path | None:
     return path.resolve() if path is not None else None
 
 
+def known_factors(values: Iterable[str] | None, suites: Sequence[str]) -> list[int]:
+    """The factors asked for, empty if none; raises WrongUse where they are none, or beside other suites."""
+    try:
+        factors = list(split_factors(",".join(values or ())))
+    except ValueError as error:
+        raise WrongUse(str(error)) from None
+    if factors and list(suites) != [UPSAMPLING_SUITE]:
+        raise WrongUse(f"--factor: got the suites {', '.join(suites)}, expected {UPSAMPLING_SUITE} alone")
+    return factors
+
+
 def existing_files(paths: Sequence[Path] | None, what: str) -> list[Path]:
     """The absolute paths of files that must be there; raises WrongUse."""
     for path in paths or ():
@@ -91,6 +104,17 @@ def new_run_folder(output: Path | None) -> Path:
     if (folder / "run.json").exists():
         raise WrongUse(f"{folder}: holds a run already; take it up with --resume, or choose another folder")
     return folder
+
+
+def refuse_others(context: Any, besides: str, and_besides: str = "") -> None:
+    """Raises WrongUse where the command line has options beside `besides`, which takes over the settings of a run."""
+    given = [
+        name
+        for name, value in context.params.items()
+        if value and name not in (besides, and_besides) and context.get_parameter_source(name).name == "COMMANDLINE"
+    ]
+    if given:
+        raise WrongUse(f"--{besides} takes the settings of the run it resumes: leave out {', '.join(sorted(given))}")
 
 
 def case_expression(values: Iterable[str] | None) -> str | None:

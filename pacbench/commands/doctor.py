@@ -15,7 +15,7 @@ from pacbench.running.suite_names import list_suites
 EXTRAS = {
     "triton": ("triton", "pip install 'pacbench[triton]'"),
     "cupy": ("cupy-cuda12x cupy-cuda13x", "pip install 'pacbench[cupy-cuda12x]' or 'pacbench[cupy-cuda13x]'"),
-    "Full-CRF": ("pydensecrf2", "pip install 'pacbench[full-crf]' (needs a C++ compiler)"),
+    "Full-CRF by pydensecrf2": ("pydensecrf2", "pip install 'pacbench[full-crf]' (needs a C++ compiler)"),
     "Dask": ("distributed", "pip install 'pacbench[dask]'"),
 }
 """What is optional: the distributions that provide it, and how to get it."""

@@ -33,8 +33,10 @@ def new_settings(
     data_root: Path | None,
     timeout_s: float | None,
     cases: str | None = None,
+    factors: list[int] | None = None,
     allocator: str = DEFAULT,
     weights: list[Path] | None = None,
+    memory_limit_gb: float | None = None,
     save_predictions: bool = False,
 ) -> RunSettings:
     """Settings of a new run; `rounds` None takes the profile's number."""
@@ -48,8 +50,10 @@ def new_settings(
         weights=[str(path) for path in weights or []],
         save_predictions=save_predictions,
         cases=cases,
+        factors=factors or None,
         allocator=allocator,
         timeout_s=timeout_s,
+        memory_limit_bytes=int(memory_limit_gb * 1e9) if memory_limit_gb is not None else None,
         command=command_line(),
         started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     )

@@ -31,7 +31,7 @@ def new_recipe(kind: str, **asked: Any) -> Recipe:
         WrongUse: a kind or a value that does not fit.
     """
     if kind not in KINDS:
-        raise WrongUse(f"train: got {kind!r}, expected one of {', '.join(KINDS)}")
+        raise WrongUse(f"train: got {kind!r}, expected one of {', '.join(KINDS)} or upsample")
     given = {name: value for name, value in asked.items() if value is not None}
     try:
         return Recipe(kind=kind, **given)  # type: ignore[arg-type]

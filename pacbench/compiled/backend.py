@@ -12,12 +12,14 @@ from ..backend import Backend
 from ..calls import Call
 from ..centres import centres
 from ..geometry import Window
-from .encoding import AdaptingCode, WindowCode, wide
+from .encoding import AdaptingCode, WindowCode
+from .operands import ConvolutionOperands, KernelOperands
 from .ops import CompiledOps
+from .storage import wide
 
 
 class _Guided(NamedTuple):
-    guide: Tensor | None
+    guide: Tensor
     centres: Tensor | None
     inv_alpha: Tensor | None
     inv_lambda: Tensor | None
@@ -51,13 +53,13 @@ class CompiledBackend(Backend):
     def registered_op(self, call: Call) -> tuple[Any, tuple[Any, ...], Mapping[str, Any]] | None:
         """The op and its arguments; None for a mean-field update that is made of several."""
         if call.operator == "packernel2d":
-            return self.ops.adapting_kernel, self._kernel_arguments(**call.keywords()), {}
+            return self.ops.adapting_kernel, tuple(self._kernel_arguments(**call.keywords())), {}
         if call.operator == "mean_field_update":
             if not self._fuses(bool(call.shared_filters)):
                 return None
             tensors = tuple(call.tensors.values())
             return self.ops.mean_field_update, (*tensors, WindowCode.write(call.window), call.message_weight), {}
-        return self.ops.convolution, self._arguments(**call.keywords()), {}
+        return self.ops.convolution, tuple(self._arguments(**call.keywords())), {}
 
     def packernel2d(
         self, guide: Tensor, mask: Tensor | None, *, window: Window, adapting: AdaptingKernel
@@ -181,33 +183,33 @@ class CompiledBackend(Backend):
         kernel: Tensor | None = None,
         weight: Tensor | None = None,
         bias: Tensor | None = None,
-    ) -> tuple[Any, ...]:
+    ) -> ConvolutionOperands:
         """Arguments of the op `convolution`; without a weight it is a pooling."""
-        guided = _Guided(None, None, None, None)
+        own, alpha, exponent = None, None, None
         if adapting is not None and guide is not None:
-            guided = self._guided(guide, window, adapting)
-        coded = WindowCode.write(window), AdaptingCode.write(adapting)
-        return (
+            guide, own, alpha, exponent = self._guided(guide, window, adapting)
+        return ConvolutionOperands(
             input,
-            guided.guide,
-            guided.centres,
+            guide,
+            own,
             mask,
             kernel,
             weight,
             bias,
-            guided.inv_alpha,
-            guided.inv_lambda,
-            *coded,
+            alpha,
+            exponent,
+            WindowCode.write(window),
+            AdaptingCode.write(adapting),
             shared_filters,
         )
 
     def _kernel_arguments(
         self, guide: Tensor, mask: Tensor | None, window: Window, adapting: AdaptingKernel
-    ) -> tuple[Any, ...]:
+    ) -> KernelOperands:
         """Arguments of the op `adapting_kernel`."""
-        guided = self._guided(guide, window, adapting)
+        guide, own, alpha, exponent = self._guided(guide, window, adapting)
         coded = WindowCode.write(window), AdaptingCode.write(adapting)
-        return guided.guide, guided.centres, mask, guided.inv_alpha, guided.inv_lambda, *coded
+        return KernelOperands(guide, own, mask, alpha, exponent, *coded)
 
     def _guided(self, guide: Tensor, window: Window, adapting: AdaptingKernel) -> _Guided:
         if not self.needs_centres(window.over_guide, adapting):

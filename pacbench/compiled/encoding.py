@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
 from ..adapting_kernel import AdaptingKernel
 from ..geometry import Window
 
@@ -100,15 +97,3 @@ class AdaptingCode(NamedTuple):
     def fields(self) -> dict[str, int]:
         """The fields of a call that describe the adapting kernel."""
         return {"form": self.form, "asymmetric": self.asymmetric, "normalize": self.normalize}
-
-
-def out_channels(input: Tensor, weight: Tensor | None, window: WindowCode, shared_filters: bool) -> int:
-    """Channels of an operator's output; without a weight it is a pooling."""
-    if weight is None or shared_filters:
-        return input.shape[1]
-    return weight.shape[1 if window.transposed else 0]
-
-
-def wide(tensor: Tensor) -> Tensor:
-    """The tensor in what 16-bit tensors are computed in, float32; others as they are."""
-    return tensor.float() if tensor.dtype in {torch.float16, torch.bfloat16} else tensor

@@ -4,8 +4,20 @@
 (``kernel``) and its mean-field iterations (``steps``) apart, so that each can be timed by itself.
 """
 
+from pacbench.crf.bcl_crf import BCLCRF
 from pacbench.crf.conv_crf import ConvCRF
-from pacbench.crf.edge_features import create_position_feats, create_YXRGB
+from pacbench.crf.edge_features import EdgeFeatures, create_position_feats, create_YXRGB
 from pacbench.crf.full_crf import FullCRF
+from pacbench.crf.full_crf_pydensecrf2 import FullCRFPydensecrf2
+from pacbench.crf.lattice import PermutohedralLattice
 
-__all__ = ["ConvCRF", "FullCRF", "create_YXRGB", "create_position_feats"]
+__all__ = [
+    "BCLCRF",
+    "ConvCRF",
+    "EdgeFeatures",
+    "FullCRF",
+    "FullCRFPydensecrf2",
+    "PermutohedralLattice",
+    "create_YXRGB",
+    "create_position_feats",
+]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Scales = float | Sequence[float] | Tensor
 
@@ -77,6 +78,43 @@ def create_YXRGB(  # noqa: N802 (the name that the reference's users know)
     if rgb_scale is not None:
         image = image / _column(rgb_scale, channels, "create_YXRGB", image)
     return torch.cat([mesh, image], dim=1)
+
+
+class EdgeFeatures(nn.Module):
+    """Colours, and coordinates where they have a scale, with scales that are learned: what a PAC-CRF adapts to.
+
+    The logarithms of the scales are the parameters, `log_rgb_scale` and `log_yx_scale`, so that scales stay positive.
+
+    Args:
+        rgb_scale: what colours are divided by at the start, in the image's own units.
+        yx_scale: what coordinates are divided by at the start, in pixels; None leaves them out.
+
+    Raises:
+        ValueError: a scale that is not a finite number above 0.
+    """
+
+    log_yx_scale: Tensor | None
+
+    def __init__(self, rgb_scale: float = 30.0, yx_scale: float | None = None) -> None:
+        super().__init__()
+        for name, scale in (("rgb_scale", rgb_scale), ("yx_scale", yx_scale)):
+            if scale is not None and not (math.isfinite(scale) and scale > 0):
+                raise ValueError(f"EdgeFeatures: got {name}={scale}, expected a finite number above 0")
+        self.log_rgb_scale = nn.Parameter(torch.tensor(float(rgb_scale)).log())
+        self.log_yx_scale = None if yx_scale is None else nn.Parameter(torch.tensor(float(yx_scale)).log())
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Features of an image.
+
+        Args:
+            image: (N, C, H, W).
+
+        Returns:
+            (N, C, H, W), or (N, 2 + C, H, W) with y and x first.
+        """
+        if self.log_yx_scale is None:
+            return image / self.log_rgb_scale.exp()
+        return create_YXRGB(image, self.log_yx_scale.exp(), self.log_rgb_scale.exp())
 
 
 def _column(scales: Scales, expected: int, operator: str, like: Tensor) -> Tensor:

@@ -1,33 +1,48 @@
-"""Full-CRF: mean field in a fully connected CRF, on the permutohedral lattice, by pydensecrf.
+"""Full-CRF: mean field in a fully connected CRF, on the permutohedral lattice, learnable.
 
-Source: Krähenbühl & Koltun, *Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials*,
-NIPS 2011. The computation is the authors' C++ code (pydensecrf2, a package of its own): CPU only, one image
-at a time, no gradient.
+Source: Krähenbühl & Koltun, *Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials*, NIPS 2011;
+conventions are those of its published code (pydensecrf2), with which results agree (`docs/crf_methods.md`). The lattice
+is the native backend's, its derivative our own: the adjoint of the filter blurs in the reverse order of axes.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from pacbench.backend import Backend
+from pacbench.crf.edge_features import create_position_feats
+from pacbench.crf.lattice import PermutohedralLattice, lattice_unavailable_reasons
+
+Compatibility = Literal["potts", "learned"]
+FinalOutput = Literal["softmax", "log_Q"]
 
 
-@dataclass
-class PreparedImage:
-    """Lattices of one image: what `FullCRF.kernel` gives to `FullCRF.steps`."""
+@dataclass(frozen=True)
+class ImageLattices:
+    """What `FullCRF.kernel` computes once for an image.
 
-    crf: Any
-    channels: int
+    Attributes:
+        lattices: of position, and of position and colour.
+        size: (H, W) of the image.
+    """
+
+    lattices: tuple[PermutohedralLattice, ...]
     size: tuple[int, int]
 
 
-class FullCRF:
-    """Fully connected CRF with a Gaussian of position and a bilateral Gaussian, both with Potts compatibility.
+class FullCRF(nn.Module):
+    """Fully connected CRF with a Gaussian of position and a bilateral Gaussian.
+
+    ``Q ← softmax(unary_weight · unary - μ Σ_k compat_k · K_k Q)``, from softmax(unary_weight · unary). K_k is the
+    lattice filter, normalised symmetrically; as in the published code a pixel is among its own neighbours. Potts
+    compatibility is μ = -I, which differs from 1 - I by what no softmax sees.
 
     Args:
         channels: number of classes.
@@ -38,10 +53,20 @@ class FullCRF:
         bilateral_sxy: standard deviation of the position in the bilateral kernel, in pixels.
         bilateral_srgb: standard deviation of the colour in the bilateral kernel, in the image's units.
         bilateral_compat: weight of the bilateral kernel.
+        compatibility: 'potts', or 'learned': the (channels, channels) tensor `compatibility`, from 1 - I.
+        final_output: 'softmax' (probabilities, as the published code gives) or 'log_Q' (logits of the last step).
+        trainable: keep weights and compatibility as parameters rather than as buffers.
+        backend: name of a backend that has a lattice, or a Backend; None is `native`.
 
     Raises:
-        RuntimeError: pydensecrf is not installed; the message says how to mend it.
+        ValueError: an option out of its range.
+        UnavailableError: there is no compiled lattice here; the message says how to mend it.
     """
+
+    unary_weight: Tensor
+    position_compat: Tensor
+    bilateral_compat: Tensor
+    compatibility: Tensor | None
 
     def __init__(
         self,
@@ -54,69 +79,209 @@ class FullCRF:
         bilateral_sxy: float = 80.0,
         bilateral_srgb: float = 13.0,
         bilateral_compat: float = 10.0,
+        compatibility: Compatibility = "potts",
+        final_output: FinalOutput = "softmax",
+        trainable: bool = False,
+        backend: str | Backend | None = None,
     ) -> None:
-        reasons = self.unavailable_reasons()
-        if reasons:
-            raise RuntimeError("FullCRF: " + "; ".join(reasons))
+        super().__init__()
+        for name, count, least in (("channels", channels, 1), ("num_steps", num_steps, 0)):
+            if count < least:
+                raise ValueError(f"FullCRF: got {name}={count}, expected at least {least}")
+        deviations = {
+            "position_sxy": position_sxy,
+            "bilateral_sxy": bilateral_sxy,
+            "bilateral_srgb": bilateral_srgb,
+        }
+        for name, deviation in deviations.items():
+            if not (math.isfinite(deviation) and deviation > 0):
+                raise ValueError(f"FullCRF: got {name}={deviation}, expected a finite number above 0")
+        for name, value, allowed in (
+            ("compatibility", compatibility, get_args(Compatibility)),
+            ("final_output", final_output, get_args(FinalOutput)),
+        ):
+            if value not in allowed:
+                raise ValueError(f"FullCRF: got {name}={value!r}, expected one of {', '.join(map(repr, allowed))}")
         self.channels = channels
         self.num_steps = num_steps
-        self.unary_weight = unary_weight
+        self.backend = backend
         self.position_sxy = position_sxy
-        self.position_compat = position_compat
         self.bilateral_sxy = bilateral_sxy
         self.bilateral_srgb = bilateral_srgb
-        self.bilateral_compat = bilateral_compat
+        self.final_output = final_output
+        self.trainable = trainable
+        for name, weight in (
+            ("unary_weight", unary_weight),
+            ("position_compat", position_compat),
+            ("bilateral_compat", bilateral_compat),
+        ):
+            if not math.isfinite(weight):
+                raise ValueError(f"FullCRF: got {name}={weight}, expected a finite number")
+            self._hold(name, torch.tensor(float(weight)))
+        if compatibility == "learned":
+            self._hold("compatibility", 1 - torch.eye(channels))
+        else:
+            self.compatibility = None
+
+    def _hold(self, name: str, value: Tensor) -> None:
+        if self.trainable:
+            self.register_parameter(name, nn.Parameter(value))
+        else:
+            self.register_buffer(name, value)
 
     @staticmethod
     def unavailable_reasons() -> list[str]:
         """Why it cannot run here, with the mend; empty where it can."""
-        if importlib.util.find_spec("pydensecrf") is None:
-            return ["pydensecrf is not installed: pip install pacbench[full-crf]"]
-        return []
+        return lattice_unavailable_reasons()
 
-    def kernel(self, image: Tensor) -> PreparedImage:
-        """Build the two lattices of an image.
+    def extra_repr(self) -> str:
+        """The options, as they are printed."""
+        return (
+            f"channels={self.channels}, num_steps={self.num_steps}, position_sxy={self.position_sxy}, "
+            f"bilateral_sxy={self.bilateral_sxy}, bilateral_srgb={self.bilateral_srgb}"
+        )
+
+    def kernel(self, image: Tensor) -> list[ImageLattices]:
+        """The two lattices of each image, with their normalisation.
 
         Args:
-            image: (1, 3, H, W), in [0, 255] unless `bilateral_srgb` says otherwise.
+            image: (N, 3, H, W), in [0, 255] unless `bilateral_srgb` says otherwise; float64 makes everything float64.
         """
-        if image.dim() != 4 or image.shape[0] != 1:
+        if image.dim() != 4 or image.shape[1] != 3 or not image.is_floating_point():
             raise ValueError(
-                f"FullCRF: image is {tuple(image.shape)}, expected (1, 3, H, W): pydensecrf takes one image at a time"
+                f"FullCRF: image is {tuple(image.shape)} of {image.dtype}, expected (N, 3, H, W) of a floating type"
             )
-        from pydensecrf.densecrf import DenseCRF
+        size = (image.shape[2], image.shape[3])
+        dtype = image.dtype if image.dtype is torch.float64 else torch.float32
+        position = create_position_feats(size, dtype=dtype)[0].flip(0)  # x, then y, as the published code has them
+        return [self._lattices(position, each.to("cpu", dtype), size) for each in image.detach()]
 
-        height, width = image.shape[-2:]
-        crf = DenseCRF(height * width, self.channels)
-        rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
-        position = np.stack([columns, rows]).reshape(2, -1).astype(np.float32)
-        colour = image[0].detach().cpu().numpy().reshape(image.shape[1], -1).astype(np.float32)
-        bilateral = np.concatenate([position / self.bilateral_sxy, colour / self.bilateral_srgb])
-        crf.addPairwiseEnergy(
-            np.ascontiguousarray(position / self.position_sxy, np.float32), compat=float(self.position_compat)
+    def _lattices(self, position: Tensor, colour: Tensor, size: tuple[int, int]) -> ImageLattices:
+        lattices = (
+            PermutohedralLattice(position / self.position_sxy, self.backend),
+            PermutohedralLattice(
+                torch.cat([position / self.bilateral_sxy, colour / self.bilateral_srgb]), self.backend
+            ),
         )
-        crf.addPairwiseEnergy(np.ascontiguousarray(bilateral, np.float32), compat=float(self.bilateral_compat))
-        return PreparedImage(crf, self.channels, (height, width))
+        for lattice in lattices:
+            _ = lattice.normalisation  # here, so that it is counted where the set-up is timed
+        return ImageLattices(lattices, size)
 
-    def steps(self, unary: Tensor, kernel: PreparedImage) -> Tensor:
+    def steps(self, unary: Tensor, kernel: Sequence[ImageLattices]) -> Tensor:
         """The mean-field iterations.
 
         Args:
-            unary: (1, channels, H, W) logits.
-            kernel: what `kernel` gave for the image.
+            unary: (N, channels, H, W) logits.
+            kernel: what `kernel` gave for the images.
 
         Returns:
-            (1, channels, H, W) probabilities, on the unary's device and in its dtype.
+            (N, channels, H, W), as `final_output` says, on the unary's device and in its dtype.
         """
-        expected = (1, kernel.channels, *kernel.size)
-        if tuple(unary.shape) != expected:
-            raise ValueError(f"FullCRF: unary is {tuple(unary.shape)}, expected {expected}")
-        energy = -self.unary_weight * unary[0].detach().float().log_softmax(dim=0)
-        flat: NDArray[np.float32] = np.ascontiguousarray(energy.cpu().numpy().reshape(kernel.channels, -1))
-        kernel.crf.setUnaryEnergy(flat)
-        marginals = np.asarray(kernel.crf.inference(self.num_steps), dtype=np.float32)
-        return torch.from_numpy(marginals.reshape(expected)).to(unary)
+        if unary.dim() != 4 or unary.shape[:2] != (len(kernel), self.channels):
+            raise ValueError(f"FullCRF: unary is {tuple(unary.shape)}, expected ({len(kernel)}, {self.channels}, H, W)")
+        for lattices in kernel:
+            if tuple(unary.shape[2:]) != lattices.size:
+                raise ValueError(
+                    f"FullCRF: unary is {tuple(unary.shape)}, expected the image's height and width {lattices.size}"
+                )
+        images = [self._infer(each, lattices) for each, lattices in zip(unary, kernel, strict=True)]
+        # one image needs no copy
+        joined = images[0][None] if len(images) == 1 else torch.stack(images) if images else unary.clone()
+        return joined.to(unary)
 
-    def __call__(self, unary: Tensor, image: Tensor) -> Tensor:
-        """`steps` with the `kernel` of the image: (1, channels, H, W) and (1, 3, H, W) → (1, channels, H, W)."""
+    def _infer(self, unary: Tensor, kernel: ImageLattices) -> Tensor:
+        dtype = kernel.lattices[0].dtype
+        flat = unary.flatten(1).to("cpu", dtype)
+        weights = torch.stack([self.position_compat, self.bilateral_compat]).to("cpu", torch.float64)
+        compatibility = None if self.compatibility is None else self.compatibility.to("cpu", dtype)
+        learned = [tensor for tensor in (flat, self.unary_weight, weights, compatibility) if tensor is not None]
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in learned):
+            logits: Tensor = _MeanField.apply(  # type: ignore[no-untyped-call]
+                flat,
+                self.unary_weight.to("cpu", torch.float64),
+                weights,
+                compatibility,
+                kernel.lattices,
+                self.num_steps,
+            )
+            output = logits.softmax(dim=0) if self.final_output == "softmax" else logits
+        else:
+            output, _ = kernel.lattices[0].kernels.mean_field(
+                [lattice.built for lattice in kernel.lattices],
+                [lattice.normalisation for lattice in kernel.lattices],
+                flat.contiguous(), float(self.unary_weight.detach()), weights.detach().tolist(), compatibility,
+                self.num_steps, softmax=self.final_output == "softmax",
+            )  # fmt: skip
+        return output.reshape(unary.shape)
+
+    def forward(self, unary: Tensor, image: Tensor) -> Tensor:
+        """`steps` with the `kernel` of the images: (N, channels, H, W) and (N, 3, H, W) → (N, channels, H, W)."""
         return self.steps(unary, self.kernel(image))
+
+
+class _MeanField(torch.autograd.Function):
+    """Logits (C, pixels); the backward pass needs the beliefs of each step and one adjoint filter for each kernel.
+
+    With g the gradient to a step's logits and r_k the adjoint filter of g: the gradient to the step's Q is
+    -μᵀ Σ_k w_k r_k, to w_k it is -⟨μᵀ r_k, Q⟩, to μ it is -Σ_pixels (Σ_k w_k r_k) Qᵀ, since μ mixes channels and the
+    filter pixels, and the two commute.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        unary: Tensor,
+        unary_weight: Tensor,
+        weights: Tensor,
+        compatibility: Tensor | None,
+        lattices: Sequence[PermutohedralLattice],
+        steps: int,
+    ) -> Tensor:
+        dense = unary.contiguous()
+        logits, beliefs = lattices[0].kernels.mean_field(
+            [lattice.built for lattice in lattices], [lattice.normalisation for lattice in lattices],
+            dense, float(unary_weight), weights.tolist(), compatibility, steps, keep_beliefs=True,
+        )  # fmt: skip
+        ctx.lattices = lattices
+        ctx.save_for_backward(dense, unary_weight, weights, compatibility, beliefs)
+        return logits
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None, None, None]:
+        unary, unary_weight, weights, compatibility, beliefs = ctx.saved_tensors
+        classes = unary.shape[0]
+        of_weights = torch.zeros_like(weights)
+        of_compatibility = None if compatibility is None else torch.zeros_like(compatibility)
+        row = beliefs.shape[2]
+        gradient = torch.nn.functional.pad(grad.t(), (0, row - classes)).contiguous()
+        total = gradient.clone()
+        for believed in beliefs.flip(0):
+            message = torch.zeros_like(gradient)
+            for k, lattice in enumerate(ctx.lattices):
+                filtered = _adjoint(lattice, gradient)
+                compatible = filtered if compatibility is None else -_mixed(filtered, compatibility)
+                of_weights[k] += (compatible * believed).sum(dtype=torch.float64)
+                message.add_(filtered, alpha=float(weights[k]))
+            if of_compatibility is not None:
+                of_compatibility -= message[:, :classes].t() @ believed[:, :classes]
+                message = -_mixed(message, compatibility)
+            gradient = believed * (message - (message * believed).sum(dim=1, keepdim=True))
+            total += gradient
+        of_logits = total[:, :classes].t()
+        of_unary_weight = (of_logits * unary).sum(dtype=torch.float64).to(unary_weight.dtype)
+        return of_logits * unary_weight.to(unary), of_unary_weight, of_weights, of_compatibility, None, None
+
+
+def _adjoint(lattice: PermutohedralLattice, rows: Tensor) -> Tensor:
+    scale, kernels = lattice.normalisation, lattice.kernels
+    blurred = kernels.blur(lattice.built, kernels.splat(lattice.built, rows, scale), True)
+    return kernels.slice(lattice.built, blurred, scale)
+
+
+def _mixed(rows: Tensor, compatibility: Tensor) -> Tensor:
+    """Rows times μ in their first entries, zero beyond."""
+    mixed = torch.zeros_like(rows)
+    classes = compatibility.shape[0]
+    torch.mm(rows[:, :classes], compatibility, out=mixed[:, :classes])
+    return mixed

@@ -16,7 +16,7 @@ import pacbench
 from pacbench.records import Environment
 
 from .fma_peak import measure_copy_bandwidth, measure_fma_peak
-from .package_hash import package_hash
+from .package_hash import package_hash, suite_hashes
 from .processor import processor_name
 
 PACKAGES = (
@@ -69,6 +69,7 @@ def describe_environment(*, measure_roof: bool = True) -> Environment:
         gpu=gpus(),
         allocator=allocator(),
         packages=installed_versions(),
+        suites=suite_hashes(),
         fma_peak_gflops=peak.gflops if peak else None,
         fma_peak_reason=peak.reason if peak else "not measured",
         copy_bandwidth_gbs=measure_copy_bandwidth() if measure_roof else None,

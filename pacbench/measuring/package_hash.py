@@ -27,6 +27,19 @@ def package_hash() -> str:
     return _digest(files)
 
 
+def suite_hashes() -> dict[str, str]:
+    """Digest of each suite's code, by name."""
+    spec = find_spec("pacbench.suites")
+    folders = [Path(place) for place in (spec.submodule_search_locations or [])] if spec else []
+    suites = [path for folder in folders for path in sorted(folder.iterdir()) if (path / "__init__.py").is_file()]
+    return {path.name: folder_hash(path) for path in suites}
+
+
+def folder_hash(path: Path) -> str:
+    """Digest of the sources in a folder, or of one file, by their names within it."""
+    return _digest(dict(_sources(path)) if path.is_dir() else {path.name: path})
+
+
 def backend_hash(name: str) -> str:
     """Digest of a backend's code where that lies outside pacbench; its bare name where it does not.
 

@@ -1,4 +1,4 @@
-"""Networks for semantic segmentation: FCN-8s, a small one, their pixel-adaptive forms, and CRFs behind them."""
+"""Whole networks: for segmentation (FCN-8s, a small one, their pixel-adaptive forms) and for joint upsampling."""
 
 from .adaptive_fcn import NetworkWithCRF, pac_crf, pac_fcn
 from .fcn8s import FCN8s

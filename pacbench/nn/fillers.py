@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from .layers import _PacConvolution
+    from .layer_bases import PacConvolution
 
 FIXED = frozenset({"pool", "crf_pool"})
 """Fillers whose filter is not learnt."""
@@ -20,7 +20,7 @@ PERTURBATION = 0.0005
 """Half-width of the uniform noise that breaks the symmetry of a CRF's filters."""
 
 
-def expect_fits(name: str, filler: str, layer: _PacConvolution) -> None:
+def expect_fits(name: str, filler: str, layer: PacConvolution) -> None:
     """Raise a ValueError where a filler does not exist or does not fit the layer."""
     if filler not in FILLERS:
         raise ValueError(f"{name}: got filler {filler!r}, expected one of {', '.join(sorted(FILLERS))}")
@@ -43,7 +43,7 @@ def expect_fits(name: str, filler: str, layer: _PacConvolution) -> None:
             )
 
 
-def fill(filler: str, layer: _PacConvolution) -> None:
+def fill(filler: str, layer: PacConvolution) -> None:
     """Fill filter and bias of a layer in place."""
     weight, bias = layer.weight, layer.bias
     if filler in FIXED:
@@ -81,7 +81,7 @@ def mean_field_gaussian(size: int) -> Tensor:
     return gaussian
 
 
-def _fill_channels(layer: _PacConvolution, spatial: Tensor, *, diagonal: bool) -> None:
+def _fill_channels(layer: PacConvolution, spatial: Tensor, *, diagonal: bool) -> None:
     """Put a spatial filter on the channel diagonal, or everywhere but there (the compatibility 1 - I)."""
     weight = layer.weight
     if layer.shared_filters:
@@ -92,7 +92,7 @@ def _fill_channels(layer: _PacConvolution, spatial: Tensor, *, diagonal: bool) -
     weight.copy_(channels[:, :, None, None] * spatial.to(weight))
 
 
-def _interpolation(layer: _PacConvolution) -> Tensor:
+def _interpolation(layer: PacConvolution) -> Tensor:
     """Filter of bilinear interpolation for a transposed layer, (k_h, k_w).
 
     With a normalised kernel each tap is multiplied by the number of taps that meet an input pixel, which the

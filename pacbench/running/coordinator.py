@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import shlex
 import signal
+import sys
 import threading
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from pacbench.frame import GateState, Run, read_run
-from pacbench.records import CaseRecord, JobRecord, RecordError, RunSettings, append, read_lines, read_one, write_one
-from pacbench.registry import get_backend, list_backends
+from pacbench.frame import Run, read_run
+from pacbench.records import RunSettings, read_one, write_one
 
 from .exit_code import INTERRUPTED, exit_code
-from .job import Job, command, spread
-from .job_end import describe_end
-from .probes import RunError, describe_environment, job_environment, methods_by_suite, write_pytest_ini
-from .process import run_to_end
+from .job import Job
+from .probes import RunError, describe_environment, methods_by_suite, write_pytest_ini
 from .progress import RunProgress
-from .resuming import job_keys, reusable_jobs
+from .resuming import drop_stale, job_keys, reusable_jobs
+from .run_lock import locked
+from .run_session import RunSession
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,8 @@ class Coordinator:
         measure_roof: Whether to measure the machine's roof.
         resume_command: How the user takes the run up again; None where that makes no sense.
         targets: Paths of suites that are not subpackages of `pacbench.suites`.
+        python: The interpreter of the jobs, whose pacbench and backends are measured.
+        label: Which of several interleaved runs this is.
     """
 
     folder: Path
@@ -52,6 +53,8 @@ class Coordinator:
     measure_roof: bool = True
     resume_command: str | None = "pacbench run --resume"
     targets: Mapping[str, str] = field(default_factory=dict)
+    python: str = sys.executable
+    label: str = ""
 
     def run(self) -> tuple[Run | None, int]:
         """Run every job that is still to run.
@@ -61,90 +64,88 @@ class Coordinator:
             None and 130 after Ctrl-C.
 
         Raises:
-            RunError: the folder cannot be written, or the environment cannot be described.
+            RunError: the folder cannot be written, another run is at work in it, or the environment cannot be
+                described.
             UnknownNameError: no suite has a method of that name.
         """
-        try:
-            with _terminate_like_ctrl_c():
-                for name in ("records", "logs", "panels"):
-                    (self.folder / name).mkdir(parents=True, exist_ok=True)
-                write_pytest_ini(self.folder)
-                methods = methods_by_suite(self.settings, self.targets)
-                suites = [suite for suite in self.settings.suites if methods is None or methods[suite]]
-                settings = self.settings.model_copy(update={"suites": suites})
-                return replace(self, settings=settings)._run(methods or {})
-        except KeyboardInterrupt:
-            self._say(f"interrupted; what was measured is kept in {self.folder}")
+        runs = run_interleaved([self])
+        if runs is None:
+            self.say(f"interrupted; what was measured is kept in {self.folder}")
             if self.resume_command is not None:
-                self._say(f"resume: {self.resume_command} {shlex.quote(str(self.folder))}")
+                self.say(f"resume: {self.resume_command} {shlex.quote(str(self.folder))}")
             return None, INTERRUPTED
-        except OSError as error:
-            raise RunError(f"{error.filename or self.folder}: cannot be written ({error.strerror or error})") from error
+        return runs[0], exit_code(runs[0])
 
-    def _run(self, methods: Mapping[str, list[str]]) -> tuple[Run, int]:
-        environment = describe_environment(measure_roof=self.measure_roof, allocator=self.settings.allocator)
-        if not self.resume:
-            write_one(self.folder / "run.json", self.settings)
-        write_one(self.folder / "environment.json", environment)
-        keys = job_keys(self.settings, environment)
-        kept = reusable_jobs(self.folder, keys, self._say) if self.resume else {}
-        withheld: dict[str, str] = {}
-        with RunProgress(self.console, len(keys)) as progress:
-            for job, key in keys.items():
-                if job in kept:
-                    record = kept[job]
-                elif job.backend in withheld:
-                    record = _record(job, key, "withheld", reason=withheld[job.backend])
-                    append(self.folder / "jobs.jsonl", record)
-                else:
-                    progress.begin(job.name)
-                    record = self._run_job(job, key, methods.get(job.suite))
-                progress.end(record, self._count(job), kept=job in kept)
-                if job.is_gate and (reason := self._gate_reason(job.backend)):
-                    withheld[job.backend] = f"gate is not green: {reason}"
-        run = read_run(self.folder)
-        return run, exit_code(run)
-
-    def _run_job(self, job: Job, key: str, methods: list[str] | None) -> JobRecord:
-        for pattern in (f"records/{job.name}.jsonl", f"panels/{job.name}-*.png"):
-            for path in self.folder.glob(pattern):
-                path.unlink()
-        if self.full_gate and job.is_gate:
-            job = Job(job.suite, job.backend, job.round, marker=None)
-        words = command(job, self.settings, self.folder, methods=methods, targets=self.targets)
-        if job.is_gate and job.backend in self.junit:
-            words.append(f"--junit-xml={self.junit[job.backend]}")
-        if self.full_gate and job.is_gate and job.backend in list_backends():  # a stranger's class is not loaded here
-            words += spread(get_backend(job.backend))
-        log = self.folder / "logs" / f"{job.name}.log"
-        timeout = self.settings.timeout_s
-        try:
-            end = run_to_end(words, log, environment=job_environment(self.settings.allocator), timeout_s=timeout)
-        except KeyboardInterrupt:
-            append(self.folder / "jobs.jsonl", _record(job, key, "interrupted", reason="interrupted by the user"))
-            raise
-        outcome, reason = describe_end(end, log, self._records(job), timeout)
-        duration = round(end.duration_s, 3)
-        record = _record(job, key, outcome, reason=reason, exit_code=end.exit_code, duration_s=duration)
-        append(self.folder / "jobs.jsonl", record)
-        return record
-
-    def _gate_reason(self, backend: str) -> str | None:
-        return read_run(self.folder).gate.get(backend, GateState(False, reason="the gate left no record")).reason
-
-    def _count(self, job: Job) -> str:
-        try:
-            lines = read_lines(self._records(job)) if self._records(job).exists() else []
-        except RecordError:
-            return ""
-        counts = Counter(line.outcome for line in lines if isinstance(line, CaseRecord))
-        return ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-
-    def _records(self, job: Job) -> Path:
-        return self.folder / "records" / f"{job.name}.jsonl"
-
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Print one line."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def begin(self, lock: int) -> RunSession:
+        """Write down what is asked and where, and find out what is still to run."""
+        for name in ("records", "logs", "panels"):
+            (self.folder / name).mkdir(exist_ok=True)
+        write_pytest_ini(self.folder)
+        methods = methods_by_suite(self.settings, self.targets, python=self.python)
+        suites = [suite for suite in self.settings.suites if methods is None or methods[suite]]
+        settings = self.settings.model_copy(update={"suites": suites})
+        environment = describe_environment(
+            measure_roof=self.measure_roof, allocator=settings.allocator, python=self.python
+        )
+        keys = job_keys(settings, environment, targets=self.targets, revision=settings.revision)
+        kept = reusable_jobs(self.folder, keys, self.say) if self.resume else {}
+        if self.resume:
+            drop_stale(self.folder, [job for job in keys if job not in kept])
+        else:
+            write_one(self.folder / "run.json", settings)
+        write_one(self.folder / "environment.json", environment)
+        return RunSession(
+            self.folder, settings, keys, kept, methods or {}, self.targets, self.full_gate, self.junit, self.python,
+            lock, self.label,
+        )  # fmt: skip
+
+
+def run_interleaved(coordinators: Sequence[Coordinator]) -> list[Run] | None:
+    """Run several runs in turns: the gates of all, then round by round and suite by suite, one job of each.
+
+    Returns:
+        What each folder says, in the order given; None after Ctrl-C.
+
+    Raises:
+        RunError, UnknownNameError: as :meth:`Coordinator.run`.
+    """
+    folder = coordinators[0].folder
+    try:
+        with _terminate_like_ctrl_c(), ExitStack() as stack:
+            sessions = []
+            for coordinator in coordinators:
+                folder = coordinator.folder
+                folder.mkdir(parents=True, exist_ok=True)
+                sessions.append(coordinator.begin(stack.enter_context(locked(folder))))
+            total = sum(len(session.jobs) for session in sessions)
+            progress = stack.enter_context(RunProgress(coordinators[0].console, total))
+            for session, job in in_turns(sessions):
+                if job not in session.kept:
+                    progress.begin(f"{session.label}{job.name}")
+                record = session.do(job)
+                progress.end(record, session.count(job), kept=job in session.kept, label=session.label)
+            return [read_run(session.folder) for session in sessions]
+    except KeyboardInterrupt:
+        return None
+    except OSError as error:
+        raise RunError(f"{error.filename or folder}: cannot be written ({error.strerror or error})") from error
+
+
+def in_turns(sessions: Sequence[RunSession]) -> list[tuple[RunSession, Job]]:
+    """The jobs of several runs: all gates first, then by round, in the order of each run's plan."""
+    found = [(session, job) for session in sessions for job in session.jobs]
+    places = {id(session): {job: place for place, job in enumerate(session.jobs)} for session in sessions}
+    order = {id(session): place for place, session in enumerate(sessions)}
+
+    def turn(pair: tuple[RunSession, Job]) -> tuple[bool, int, int, int]:
+        session, job = pair
+        return not job.is_gate, job.round, places[id(session)][job], order[id(session)]
+
+    return sorted(found, key=turn)
 
 
 def resumed_settings(folder: Path) -> RunSettings:
@@ -154,12 +155,6 @@ def resumed_settings(folder: Path) -> RunSettings:
         RecordError: the folder holds no readable `run.json`.
     """
     return read_one(folder / "run.json", RunSettings)
-
-
-def _record(job: Job, key: str, outcome: Any, **rest: Any) -> JobRecord:
-    return JobRecord(
-        job=job.name, key=key, suite=job.suite, backend=job.backend, round=job.round, outcome=outcome, **rest
-    )
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from pacbench.records import Environment, RunSettings
 GATE_SUITE = "gradients"
 """The suite that must be green before a number of a backend is shown."""
 
-_ESSENTIALS = (
+ESSENTIALS = (
     "python",
     "platform",
     "processor",
@@ -79,6 +79,7 @@ def command(
     *,
     methods: list[str] | None = None,
     targets: Mapping[str, str] | None = None,
+    python: str = sys.executable,
 ) -> list[str]:
     """The command line of a job's subprocess: plain pytest over the suite.
 
@@ -88,10 +89,11 @@ def command(
         folder: The run folder.
         methods: Methods to run, of those that this suite has; None for all.
         targets: Paths of suites that are not subpackages of `pacbench.suites`.
+        python: The interpreter.
     """
     target = (targets or {}).get(job.suite)
     words = [
-        sys.executable,
+        python,
         "-m",
         "pytest",
         *([target] if target else ["--pyargs", f"pacbench.suites.{job.suite}"]),
@@ -110,6 +112,8 @@ def command(
     if not job.is_gate:
         words += [f"--pacbench-weights={path}" for path in settings.weights]
         words += ["--pacbench-save-predictions"] if settings.save_predictions else []
+    if settings.factors is not None and not job.is_gate:
+        words.append(f"--pacbench-factor={','.join(map(str, settings.factors))}")
     if methods is not None and not job.is_gate:
         words.append(f"--pacbench-methods={','.join(methods)}")
     if job.marker:
@@ -128,7 +132,14 @@ def spread(backend: Backend) -> list[str]:
 
 
 def job_key(
-    job: Job, settings: RunSettings, environment: Environment, *, backend_code: str, data: str | None, weights: str = ""
+    job: Job,
+    settings: RunSettings,
+    environment: Environment,
+    *,
+    suite_code: str,
+    backend_code: str,
+    data: str | None,
+    weights: str = "",
 ) -> str:
     """Digest of everything that a job's result depends on; a result is reused only under the same key.
 
@@ -136,20 +147,23 @@ def job_key(
         job: The job.
         settings: What was asked of the run.
         environment: Where it runs, the hash of the package among it.
+        suite_code: Digest of the suite's code.
         backend_code: Digest of the backend's code where it lies outside the package, else its name.
         data: Digest of the data folder's listing, None without one.
         weights: Digest of the weights files' contents, empty without any.
     """
-    parts = [environment.package_hash, *(repr(getattr(environment, name)) for name in _ESSENTIALS)]
+    parts = [environment.package_hash, *(repr(getattr(environment, name)) for name in ESSENTIALS)]
     parts += [
         job.suite,
         job.backend,
         str(job.round),
         str(job.marker),
+        suite_code,
         backend_code,
         settings.profile,
         repr(settings.methods),
         repr(settings.cases),
+        repr(settings.factors),
         repr(settings.data_root),
         repr(settings.save_predictions),
         repr(data),

@@ -20,7 +20,8 @@ _PYTEST_PROBLEMS = {
     int(pytest.ExitCode.USAGE_ERROR): "pytest refused the job",
 }
 _TELLING = re.compile(
-    r"(^.*Fatal Python error:|^ERROR:|^E  |^INTERNALERROR>.*(Error|Exception)|^\w*(Error|Exception):)"
+    r"(^.*Fatal Python error:|^!+ .*the device is beyond use|^ERROR:"
+    r"|^E  |^INTERNALERROR>.*(Error|Exception)|^\w*(Error|Exception):)"
 )
 
 
@@ -36,10 +37,13 @@ def describe_end(end: ProcessEnd, log: Path, records: Path, timeout_s: float | N
     unfinished = unfinished_case(records)
     where = f" in {unfinished}" if unfinished else ""
     code = end.exit_code
+    if end.memory_bytes is not None:
+        return "crashed", f"killed: it had {end.memory_bytes / 1e9:.2f} GB of memory, more than it may have{where}"
     if code is None:
         return "timeout", f"no end within {timeout_s:g} s{where}"
     if code < 0:
-        return "crashed", f"killed by {_signal_name(-code)}{where}{_last_words(log)}"
+        why = " (the kernel was out of memory)" if end.kernel_killed and -code == signal.SIGKILL else ""
+        return "crashed", f"killed by {_signal_name(-code)}{why}{where}{_last_words(log)}"
     if code in _PYTEST_PROBLEMS:
         return "crashed", f"{_PYTEST_PROBLEMS[code]}{_last_words(log)}"
     if code == pytest.ExitCode.NO_TESTS_COLLECTED:
@@ -83,5 +87,5 @@ def _last_words(log: Path) -> str:
     telling = [line for line in lines if _TELLING.match(line)]
     words = (telling or lines)[-1] if lines else ""
     # pytest -v has begun a line with the name of the test that was running
-    words = re.sub(r"^(E  |INTERNALERROR>|.*(?=Fatal Python error))\s*", "", words)
+    words = re.sub(r"^(E  |INTERNALERROR>|!+|.*(?=Fatal Python error))\s*", "", words).rstrip(" !")
     return f": {words[:_WORDS_LENGTH]}" if words else ""

@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from pacbench.errors import UnknownNameError
 from pacbench.records import Environment, RunSettings
 
@@ -34,7 +36,9 @@ def write_pytest_ini(folder: Path) -> None:
     (folder / "pytest.ini").write_text(_PYTEST_INI, encoding="utf-8")
 
 
-def methods_by_suite(settings: RunSettings, targets: Mapping[str, str]) -> dict[str, list[str]] | None:
+def methods_by_suite(
+    settings: RunSettings, targets: Mapping[str, str], *, python: str = sys.executable
+) -> dict[str, list[str]] | None:
     """Of the methods asked for, those that each suite has; None if all are wanted.
 
     Raises:
@@ -43,7 +47,7 @@ def methods_by_suite(settings: RunSettings, targets: Mapping[str, str]) -> dict[
     """
     if settings.methods is None:
         return None
-    known = {suite: list_methods(suite, METHODS_LISTED_UNDER, targets) for suite in settings.suites}
+    known = {suite: list_methods(suite, METHODS_LISTED_UNDER, targets, python=python) for suite in settings.suites}
     every = {name for names in known.values() for name in names}
     for name in settings.methods:
         if name not in every:
@@ -51,7 +55,7 @@ def methods_by_suite(settings: RunSettings, targets: Mapping[str, str]) -> dict[
     return {suite: [name for name in settings.methods if name in names] for suite, names in known.items()}
 
 
-def list_methods(suite: str, backend: str, targets: Mapping[str, str]) -> list[str]:
+def list_methods(suite: str, backend: str, targets: Mapping[str, str], *, python: str = sys.executable) -> list[str]:
     """Names of a suite's methods, in a process of its own.
 
     Raises:
@@ -61,7 +65,7 @@ def list_methods(suite: str, backend: str, targets: Mapping[str, str]) -> list[s
         folder = Path(name)
         write_pytest_ini(folder)
         settings = RunSettings(suites=[suite], backends=[backend], profile="quick", rounds=1, command="", started="")
-        words = command(Job(suite, backend), settings, folder, targets=targets)
+        words = command(Job(suite, backend), settings, folder, targets=targets, python=python)
         log, names = folder / "log", folder / "methods"
         end = run_to_end([*words, f"--pacbench-list-methods={names}"], log, environment=job_environment())
         if not names.exists():
@@ -70,13 +74,20 @@ def list_methods(suite: str, backend: str, targets: Mapping[str, str]) -> list[s
         return names.read_text(encoding="utf-8").split("\n")[:-1]
 
 
-def describe_environment(*, measure_roof: bool = True, allocator: str = DEFAULT) -> Environment:
+def describe_environment(
+    *, measure_roof: bool = True, allocator: str = DEFAULT, python: str = sys.executable
+) -> Environment:
     """Describe this machine, in a process of its own under the allocator's setting of that name.
+
+    Args:
+        measure_roof: Whether to measure the FMA peak and the copy bandwidth.
+        allocator: Name of the allocator's setting.
+        python: The interpreter.
 
     Raises:
         RunError: that process failed.
     """
-    words = [sys.executable, "-m", "pacbench.measuring.environment", *([] if measure_roof else ["--no-roof"])]
+    words = [python, "-m", "pacbench.measuring.environment", *([] if measure_roof else ["--no-roof"])]
     try:
         done = subprocess.run(  # noqa: S603 (our own module, no shell)
             words, capture_output=True, text=True, check=False, timeout=_ENVIRONMENT_TIMEOUT_S,
@@ -86,12 +97,17 @@ def describe_environment(*, measure_roof: bool = True, allocator: str = DEFAULT)
         raise RunError(f"the environment could not be described within {_ENVIRONMENT_TIMEOUT_S} s") from None
     if done.returncode != 0 and measure_roof:
         said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        found = describe_environment(measure_roof=False, allocator=allocator)
+        found = describe_environment(measure_roof=False, allocator=allocator, python=python)
         return found.model_copy(update={"fma_peak_reason": f"measuring failed: {said}"})
     if done.returncode != 0:
         said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise RunError(f"the environment cannot be described: {said}")
-    return Environment.model_validate_json(done.stdout)
+    try:
+        return Environment.model_validate_json(done.stdout)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RunError(f"the environment does not fit the schema: {where}: {first['msg']}") from error
 
 
 def job_environment(allocator: str = DEFAULT) -> dict[str, str]:

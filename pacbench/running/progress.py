@@ -44,14 +44,17 @@ class RunProgress:
         """A job begins."""
         self._bar.update(self._task, description=name)
 
-    def end(self, job: JobRecord, count: str, *, kept: bool = False) -> None:
-        """A job has ended; `count` says how its cases ended, `kept` that it ended in an earlier run."""
+    def end(self, job: JobRecord, count: str, *, kept: bool = False, label: str = "") -> None:
+        """A job has ended; `count` says how its cases ended, `kept` that it ended in an earlier run.
+
+        `label` says of which of several runs it is.
+        """
         self._ended += 1
         self._bar.update(self._task, completed=self._ended)
         colour = _COLOURS.get(job.outcome, "red")
         told = "; ".join(part for part in (count, job.reason) if part)
         self._console.print(
-            f"\\[{self._ended}/{self._total}] {escape(job.job)}: [{colour}]{job.outcome}[/{colour}] "
+            f"\\[{self._ended}/{self._total}] {escape(label + job.job)}: [{colour}]{job.outcome}[/{colour}] "
             f"{'before' if kept else f'in {job.duration_s:.1f} s'}" + (f" ({escape(told)})" if told else ""),
             highlight=False,
             soft_wrap=True,

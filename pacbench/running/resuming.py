@@ -3,25 +3,61 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from pacbench.measuring.package_hash import backend_hash, data_hash
+from pacbench.measuring.package_hash import backend_hash, data_hash, folder_hash
 from pacbench.records import Environment, JobRecord, RecordError, RunSettings, read_lines
 
 from .job import Job, job_key, plan
 from .job_end import unfinished_case
 
 
-def job_keys(settings: RunSettings, environment: Environment) -> dict[Job, str]:
-    """The key of each job of a run, in the order in which they run."""
+def job_keys(
+    settings: RunSettings,
+    environment: Environment,
+    *,
+    targets: Mapping[str, str] | None = None,
+    revision: str | None = None,
+) -> dict[Job, str]:
+    """The key of each job of a run, in the order in which they run.
+
+    Args:
+        settings: What is asked.
+        environment: Where it runs.
+        targets: Paths of suites that are not subpackages of `pacbench.suites`.
+        revision: Commit that the code under test was built from; None where it is what this process sees.
+    """
     data = data_hash(Path(settings.data_root)) if settings.data_root is not None else None
     weights = ",".join(hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in settings.weights)
-    code = {backend: backend_hash(backend) for backend in settings.backends}
+    suites = environment.suites | {name: folder_hash(Path(path)) for name, path in (targets or {}).items()}
+    code = {name: f"{name} {revision}" if revision else backend_hash(name) for name in settings.backends}
     return {
-        job: job_key(job, settings, environment, backend_code=code[job.backend], data=data, weights=weights)
+        job: job_key(
+            job,
+            settings,
+            environment,
+            suite_code=suites.get(job.suite, ""),
+            backend_code=code[job.backend],
+            data=data,
+            weights=weights,
+        )
         for job in plan(settings)
     }
+
+
+def drop_stale(folder: Path, jobs: Iterable[Job]) -> None:
+    """Remove what jobs that will run again had recorded, before anything else is written.
+
+    Else a resumed run that is killed would hold results of two states of the code, side by side.
+
+    Raises:
+        OSError: a file cannot be removed.
+    """
+    for job in jobs:
+        for pattern in (f"records/{job.name}.jsonl", f"records/{job.name}.gw*.jsonl", f"panels/{job.name}-*.png"):
+            for path in folder.glob(pattern):
+                path.unlink()
 
 
 def reusable_jobs(folder: Path, keys: Mapping[Job, str], say: Callable[[str], None]) -> dict[Job, JobRecord]:

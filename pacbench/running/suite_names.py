@@ -10,6 +10,9 @@ from .job import GATE_SUITE
 OPERATOR_SUITE = "operators"
 """Single operators; `pacbench bench` runs it."""
 
+UPSAMPLING_SUITE = "joint_upsampling"
+"""The suite that has factors and networks with weights."""
+
 NOT_BY_DEFAULT = (GATE_SUITE, OPERATOR_SUITE)
 
 

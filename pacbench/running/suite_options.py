@@ -48,13 +48,18 @@ class SuiteOptions:
         """Read them from a pytest configuration.
 
         Raises:
-            pytest.UsageError: an unknown backend, no such data folder, or a run folder that cannot be written.
+            pytest.UsageError: an unknown backend, no such folder of data or weights, factors that are none, or a run
+                folder that cannot be written.
         """
         options = config.option
         from_controller = getattr(config, "workerinput", {}).get(WORKER_INPUT)
         data_root = options.pacbench_data_root or _folder_of_environment()
         if data_root is not None and not data_root.is_dir():
             raise pytest.UsageError(f"data root: got {data_root}, expected a folder")
+        try:
+            split_factors(options.pacbench_factor)
+        except ValueError as error:
+            raise pytest.UsageError(str(error)) from None
         return cls(
             backends=_known_backends(split_names(options.pacbench_backend)),
             folder=_writable(options.pacbench_output),
@@ -72,6 +77,15 @@ class SuiteOptions:
 def split_names(value: str | None) -> tuple[str, ...]:
     """Names of a comma-separated option, each once, in order."""
     return tuple(dict.fromkeys(name for part in (value or "").split(",") if (name := part.strip())))
+
+
+def split_factors(value: str | None) -> tuple[int, ...]:
+    """Factors of a comma-separated option, each once, in order; ValueError where one is no whole number from 2 on."""
+    words = split_names(value)
+    for word in words:
+        if not word.isdecimal() or int(word) < 2:
+            raise ValueError(f"factor: got {word!r}, expected whole numbers of 2 or more")
+    return tuple(dict.fromkeys(int(word) for word in words))
 
 
 def _existing_files(paths: list[Path] | None) -> tuple[Path, ...]:

@@ -15,6 +15,8 @@ from pacbench.records import CaseRecord, Collected, Outcome, append
 from .case_name import case_name
 from .case_recorder import CaseRecorder
 from .measure import Measure
+from .parent_process import end_with_coordinator
+from .poisoned_device import poison
 from .profiles import PROFILES
 from .suite_options import WORKER_INPUT, SuiteOptions
 
@@ -37,6 +39,8 @@ class SuiteSession:
     def __init__(self, config: pytest.Config, options: SuiteOptions) -> None:
         self._options = options
         self._worker: str | None = getattr(config, "workerinput", {}).get("workerid")
+        if self._worker is None:
+            end_with_coordinator()
         for marker in MARKERS:
             config.addinivalue_line("markers", marker)
 
@@ -114,6 +118,8 @@ class SuiteSession:
         reports.append((report, call.excinfo.exconly() if call.excinfo is not None else None))
         if report.when == "teardown" and self._options.folder is not None:
             setattr(report, _ATTRIBUTE, self._case_record(item, reports).model_dump_json())
+            if any(each.failed for each, _ in reports) and (said := poison()) is not None:
+                item.session.shouldstop = f"the device is beyond use since {item.name}: {said}"
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pacbench.backend import Backend
-from pacbench.crf import ConvCRF, FullCRF
+from pacbench.crf import BCLCRF, ConvCRF, FullCRF, FullCRFPydensecrf2
 from pacbench.nn.pac_crf import PacCRF
 from pacbench.running.device import device_of
 
@@ -132,7 +132,30 @@ def _conv_crf(filter_size: int) -> Callable[[int, Scalars, Backend], Inference]:
 
 
 def _full_crf(channels: int, scalars: Scalars, backend: Backend) -> Inference:  # noqa: ARG001 (one signature for all)
-    return FullCRF(channels, STEPS, **scalars)
+    return FullCRF(
+        channels,
+        STEPS,
+        bilateral_compat=scalars["bilateral_compat"],
+        bilateral_srgb=scalars["bilateral_srgb"],
+        bilateral_sxy=scalars["bilateral_sxy"],
+        position_compat=scalars["position_compat"],
+    )
+
+
+def _full_crf_pydensecrf2(channels: int, scalars: Scalars, backend: Backend) -> Inference:  # noqa: ARG001 (as above)
+    return FullCRFPydensecrf2(channels, STEPS, **scalars)
+
+
+def _bcl_crf(channels: int, scalars: Scalars, backend: Backend) -> Inference:  # noqa: ARG001 (as above)
+    crf = BCLCRF(
+        channels,
+        STEPS,
+        bilateral_compat=scalars["bilateral_compat"],
+        bilateral_srgb=scalars["bilateral_srgb"],
+        bilateral_sxy=scalars["bilateral_sxy"],
+        position_compat=scalars["position_compat"],
+    )
+    return crf.requires_grad_(False)
 
 
 _CONV_GRID = {
@@ -147,6 +170,15 @@ _PAC_GRID = {
     "unary_weight": (0.5, 1.0, 2.0),
 }
 _PAC_START = {"pairwise_weight": 0.8, "rgb_scale": 12.0, "unary_weight": 1.0}
+_FULL_GRID = {
+    "bilateral_compat": (1.0, 3.0, 5.0, 10.0),
+    "bilateral_srgb": (3.0, 5.0, 13.0),
+    "bilateral_sxy": (30.0, 50.0, 80.0),
+    "position_compat": (0.0, 1.0, 3.0),
+}
+_FULL_START = {"bilateral_compat": 5.0, "bilateral_srgb": 5.0, "bilateral_sxy": 50.0, "position_compat": 1.0}
+_FULL_SOURCE = "Krähenbühl & Koltun, Efficient Inference in Fully Connected CRFs, NIPS 2011"
+_LATTICE_NOTE = "on the lattice of the backend native, on the CPU, whatever the backend is"
 _PAC_SOURCE = "Su et al., Pixel-Adaptive Convolutional Neural Networks, CVPR 2019, section 5"
 _CONV_SOURCE = "Teichmann & Cipolla, Convolutional CRFs for Semantic Segmentation, 2018"
 
@@ -156,20 +188,20 @@ METHODS: tuple[Method, ...] = (
         uses_backend=False, note="no CRF: the unary as it is",
     ),
     Method(
-        "full_crf",
-        "Full-CRF",
-        "Krähenbühl & Koltun, Efficient Inference in Fully Connected CRFs, NIPS 2011 (pydensecrf2)",
-        _full_crf,
-        {
-            "bilateral_compat": (1.0, 3.0, 5.0, 10.0),
-            "bilateral_srgb": (3.0, 5.0, 13.0),
-            "bilateral_sxy": (30.0, 50.0, 80.0),
-            "position_compat": (0.0, 1.0, 3.0),
-        },
-        {"bilateral_compat": 5.0, "bilateral_srgb": 5.0, "bilateral_sxy": 50.0, "position_compat": 1.0},
-        uses_backend=False,
-        note="by pydensecrf2, on the CPU and one thread whatever the backend is",
-        unavailable_reasons=FullCRF.unavailable_reasons,
+        "full_crf", "Full-CRF", _FULL_SOURCE, _full_crf, _FULL_GRID, _FULL_START,
+        uses_backend=False, note=_LATTICE_NOTE, unavailable_reasons=FullCRF.unavailable_reasons,
+    ),
+    Method(
+        "full_crf_pydensecrf2", "Full-CRF (pydensecrf2)", f"{_FULL_SOURCE} (its code)", _full_crf_pydensecrf2,
+        _FULL_GRID, _FULL_START,
+        uses_backend=False, note="by pydensecrf2, on the CPU and one thread whatever the backend is",
+        unavailable_reasons=FullCRFPydensecrf2.unavailable_reasons,
+    ),
+    Method(
+        "bcl_crf", "BCL-CRF", "Jampani, Kiefel & Gehler, Learning Sparse High Dimensional Filters, CVPR 2016", _bcl_crf,
+        _FULL_GRID, _FULL_START,
+        uses_backend=False, note=f"filters not learned: Gaussians of radius 1 times tuned scalars; {_LATTICE_NOTE}",
+        unavailable_reasons=BCLCRF.unavailable_reasons,
     ),
     Method(
         "conv_crf_11", "Conv-CRF, filter 11, blur 4", _CONV_SOURCE, _conv_crf(11), _CONV_GRID, _CONV_START,

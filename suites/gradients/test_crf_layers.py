@@ -15,6 +15,7 @@ from pacbench.backend import Backend
 from pacbench.crf import ConvCRF
 from pacbench.nn.pac_crf import PacCRF, PacCRFLoose
 
+from .comparing import assert_agrees
 from .dense_mean_field import (
     Array,
     DenseKernel,
@@ -24,6 +25,7 @@ from .dense_mean_field import (
     softmax,
     upsampling_matrix,
 )
+from .numerical import assert_derivative_along_a_direction
 
 pytestmark = pytest.mark.gate
 
@@ -195,18 +197,34 @@ def test_gradient(kind: type[PacCRF] | type[PacCRFLoose], name: str, backend: Ba
     if not backend.capabilities.gradients:
         pytest.skip(f"{backend.name} declares no gradients")
     case = BY_NAME[name]
-    crf = kind(2, 2, pairwise_kernels=case.kernels, backend=backend, **case.options).double()
+    crf, by_unfold = (
+        kind(2, 2, pairwise_kernels=case.kernels, backend=which, **case.options).double()
+        for which in (backend, "unfold")
+    )
     parameters = dict(crf.named_parameters())
     unary = _random(1, 2, 4, 5, seed=3).requires_grad_()
     features = [_random(1, 1, 4, 5, seed=4 + i).requires_grad_() for i in range(len(case.kernels))]
     values = [parameter.detach().clone().requires_grad_() for parameter in parameters.values()]
+    inputs = (unary, *features, *values)
 
-    def run(unary: Tensor, *others: Tensor) -> Tensor:
+    def run(unary: Tensor, *others: Tensor, layer: PacCRF | PacCRFLoose = crf) -> Tensor:
         state = dict(zip(parameters, others[len(features) :], strict=True))
-        beliefs: Tensor = torch.func.functional_call(crf, state, (unary, list(others[: len(features)])))
+        beliefs: Tensor = torch.func.functional_call(layer, state, (unary, list(others[: len(features)])))
         return beliefs
 
-    assert torch.autograd.gradcheck(run, (unary, *features, *values), fast_mode=True)
+    if not backend.emulated:
+        assert torch.autograd.gradcheck(run, inputs, fast_mode=True)
+        return
+    # Each call is slow: all arguments at once along a direction, and every element by `unfold`'s.
+    what = f"{backend.name} {kind.__name__} {name}"
+    assert_derivative_along_a_direction(run, inputs, what)
+    gradients, wanted = (
+        torch.autograd.grad(run(*inputs, layer=layer).square().sum(), inputs, materialize_grads=True)
+        for layer in (crf, by_unfold)
+    )
+    named = ("unary", *(f"features {i}" for i in range(len(features))), *parameters)
+    for which, gradient, want in zip(named, gradients, wanted, strict=True):
+        assert_agrees(gradient, want, TOLERANCE[torch.float64], f"{what} gradient to {which}")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -14,6 +14,7 @@ from pacbench.running.device import device_of
 
 from .cases import CASES, PLAIN, Case
 from .comparing import DTYPES, assert_agrees, dtype_or_skip, poisoned_allocations, require_gradients
+from .numerical import assert_derivative_along_a_direction
 from .samples import Tensors, call, tensors
 
 DIFFERENTIATED = tuple(case for case in CASES if case.batch)
@@ -38,12 +39,11 @@ def _checked(backend: Backend, case: Case, names: list[str]) -> None:
     values = [given[name].requires_grad_() for name in names]
     function = _function(case, given, names, backend)
     with poisoned_allocations():
-        # Along random directions where each call is slow: `test_backward` then compares every element in float64 too.
-        thorough = not backend.emulated
-        assert gradcheck(
-            function, values, atol=1e-6, rtol=1e-4, nondet_tol=1e-10, fast_mode=not thorough,
-            check_undefined_grad=thorough,
-        )  # fmt: skip
+        if backend.emulated:
+            # Each call is slow; `test_backward` compares every element in float64 too.
+            assert_derivative_along_a_direction(function, values, f"{backend.name} {case.id} to {', '.join(names)}")
+            return
+        assert gradcheck(function, values, atol=1e-6, rtol=1e-4, nondet_tol=1e-10)
 
 
 @pytest.mark.smoke

@@ -1,10 +1,11 @@
-"""What the methods are run on: depth of the embedded scenes, and the measured disparity of the motorcycle."""
+"""What the methods are run on: images with depth, disparity or flow, embedded or from a folder of real data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,19 +13,55 @@ from torch import Tensor
 from pacbench.data import scenes, stereo
 from pacbench.data.data_error import DataError
 
+from .sampling import BORDER, LowResolution, low_resolution
+
+Kind = Literal["depth", "flow"]
+KINDS: tuple[Kind, ...] = ("depth", "flow")
+
 _CENTIMETRES = 100.0
 _MOTORCYCLE_CORNER = (160, 200)
 _MOTORCYCLE_SIZE = (240, 320)
 
 
+class UnfitFactorError(ValueError):
+    """A factor that a data set has nothing for; the message says which it has."""
+
+
 @dataclass(frozen=True, eq=False)
 class Item:
-    """One image: guide (3, H, W) in 0..255, truth (H, W), and where the truth is known, bool (H, W)."""
+    """One image.
+
+    Attributes:
+        id: Its name.
+        guide: (3, H, W), RGB in 0..255.
+        truth: (C, H, W): one channel of depth or disparity, or two of flow.
+        known: bool (H, W): where the truth is known.
+        given: Low-resolution inputs that came with the data, (C, h, w), by factor; none where the truth is sampled.
+    """
 
     id: str
     guide: Tensor
     truth: Tensor
     known: Tensor
+    given: Mapping[int, Tensor] = field(default_factory=dict)
+
+    def at(self, factor: int, *, sampled: bool = True, start: int | None = None) -> LowResolution:
+        """What a method is given: samples of the truth (see `low_resolution`), or the input that came with the data.
+
+        Raises:
+            UnfitFactorError: no input of that factor came with the data, or the image is too small for it.
+        """
+        if sampled:
+            try:
+                return low_resolution(self.guide, self.truth, self.known, factor, start)
+            except ValueError as error:
+                raise UnfitFactorError(f"{self.id}: {error}") from error
+        if factor not in self.given:
+            there = ", ".join(map(str, sorted(self.given))) or "none"
+            raise UnfitFactorError(f"{self.id}: got factor {factor}, expected one that came with the data: {there}")
+        values = self.given[factor][None]
+        valid = torch.ones((1, 1, *values.shape[2:]), dtype=torch.bool)
+        return LowResolution(self.guide[None], values, valid, factor)
 
 
 @dataclass(frozen=True)
@@ -36,12 +73,18 @@ class UpsamplingDataset:
         ids: The images.
         load: An image by its id, or a DataError.
         note: What a reader of its rows must know.
+        kind: What is upsampled.
+        sampled: Whether inputs are samples of the truth; else they came with the data.
+        border: Pixels at each border that are not evaluated.
     """
 
     name: str
     ids: tuple[str, ...]
     load: Callable[[str], Item]
     note: str
+    kind: Kind = "depth"
+    sampled: bool = True
+    border: int = BORDER
 
     def items(self) -> Iterator[Item | DataError]:
         """Each image, or the reason why there is none."""
@@ -76,36 +119,51 @@ EXTENTS = {
     "standard": Extent((192, 256), 4, 8, (4, 8)),
     "full": Extent((240, 320), 8, 24, (4, 8, 16)),
 }
-DATASETS = ("scenes", "motorcycle")
 
 
-def open_dataset(name: str, profile: str) -> UpsamplingDataset:
-    """The images of one of :data:`DATASETS` to evaluate on."""
+@dataclass(frozen=True)
+class Data:
+    """A data set: the images that methods are evaluated on, and those that their scalars are tuned on."""
+
+    evaluation: UpsamplingDataset
+    tuning: UpsamplingDataset
+
+
+def open_embedded(profile: str) -> dict[str, Data]:
+    """The embedded data, by name: depth and flow of the scenes, and the motorcycle's disparity."""
     extent = EXTENTS[profile]
-    return embedded_scenes("val", extent.size, extent.scenes_to_evaluate) if name == "scenes" else motorcycle()
+    depth, flow = (
+        Data(embedded_scenes("val", extent.size, extent.scenes_to_evaluate, kind), scenes_to_tune(kind, profile))
+        for kind in KINDS
+    )
+    return {"scenes": depth, "scenes_flow": flow, "motorcycle": Data(motorcycle(), depth.tuning)}
 
 
-def tuning_dataset(profile: str) -> UpsamplingDataset:
-    """The scenes that every method is tuned on."""
+def scenes_to_tune(kind: Kind, profile: str) -> UpsamplingDataset:
+    """The scenes that methods are tuned on where the data itself has nothing to tune on."""
     extent = EXTENTS[profile]
-    return embedded_scenes("train", extent.size, extent.scenes_to_tune)
+    return embedded_scenes("train", extent.size, extent.scenes_to_tune, kind)
 
 
-def embedded_scenes(split: str, size: tuple[int, int], count: int) -> UpsamplingDataset:
-    """Depth of procedural scenes, in cm."""
+def embedded_scenes(split: str, size: tuple[int, int], count: int, kind: Kind = "depth") -> UpsamplingDataset:
+    """Depth of procedural scenes in cm, or their flow in pixels."""
     ids = tuple(f"{split}_{index:04d}" for index in range(count))
+    unit = "depth in cm" if kind == "depth" else "flow in pixels"
     return UpsamplingDataset(
-        f"embedded scenes {size[0]}x{size[1]}, depth in cm",
+        f"embedded scenes {size[0]}x{size[1]}, {unit}",
         ids,
-        lambda item_id: _scene(split, ids.index(item_id), size),
-        "the depth is exact: every pixel is known",
+        lambda item_id: _scene(split, ids.index(item_id), size, kind),
+        f"the {kind} is exact: every pixel is known",
+        kind,
+        border=BORDER if kind == "depth" else 0,
     )
 
 
 @lru_cache(maxsize=64)
-def _scene(split: str, index: int, size: tuple[int, int]) -> Item:
+def _scene(split: str, index: int, size: tuple[int, int], kind: Kind) -> Item:
     scene = scenes.scene(split, index, size)
-    return Item(scene.id, scene.image, scene.depth * _CENTIMETRES, torch.ones(size, dtype=torch.bool))
+    truth = scene.depth[None] * _CENTIMETRES if kind == "depth" else scene.flow
+    return Item(scene.id, scene.image, truth, torch.ones(size, dtype=torch.bool))
 
 
 def motorcycle() -> UpsamplingDataset:
@@ -127,4 +185,6 @@ def _motorcycle() -> Item:
     rows, columns = (
         slice(start, start + size) for start, size in zip(_MOTORCYCLE_CORNER, _MOTORCYCLE_SIZE, strict=True)
     )
-    return Item("motorcycle", pair.left[:, rows, columns], pair.disparity[rows, columns], pair.known[rows, columns])
+    return Item(
+        "motorcycle", pair.left[:, rows, columns], pair.disparity[None, rows, columns], pair.known[rows, columns]
+    )

@@ -28,7 +28,9 @@ class GuidedFilter:
     def __call__(self, low: LowResolution) -> Tensor:
         """Upsample; see the method's table."""
         guide = np.ascontiguousarray(low.guide[0].permute(1, 2, 0).cpu().numpy() / np.float32(255))
-        values = np.ascontiguousarray(aligned_bilinear(low)[0, 0].cpu().numpy())
         radius = max(1, round(self.radius_in_samples * low.factor))
-        filtered = cv2.ximgproc.guidedFilter(guide, values, radius, self.eps)
-        return torch.from_numpy(np.asarray(filtered))[None, None].to(low.values)
+        filtered = [
+            cv2.ximgproc.guidedFilter(guide, np.ascontiguousarray(channel.cpu().numpy()), radius, self.eps)
+            for channel in aligned_bilinear(low)[0]
+        ]
+        return torch.from_numpy(np.stack(filtered))[None].to(low.values)

@@ -2,8 +2,8 @@
 
 Pixel p becomes the mean of the samples q within reach, weighted by exp(-½ |p - q|² / (f·σ_s)²) in space and by
 exp(-½ |I_p - I_q|² / σ_r²) in the colours I of the guide at full resolution. The first factor is the shared filter,
-the second the adapting kernel of the guide I / σ_r. The operator gives a sum; the mean is that of two channels, the
-values where they are valid, and their validity: one divided by the other.
+the second the adapting kernel of the guide I / σ_r. The operator gives sums: of the values where they are valid, and
+of their validity as one more channel. The mean is the one divided by the other.
 
 Where no valid sample is within reach, or all colours differ so much that the weights' sum is below 1e-12, the result
 is that of `aligned_bilinear`.
@@ -69,7 +69,7 @@ class JointBilateral:
             shared_filters=True,
             backend=self.backend,
         )
-        weighted, weights = sums[:, :1, :height, :width], sums[:, 1:, :height, :width]
+        weighted, weights = sums[:, :-1, :height, :width], sums[:, -1:, :height, :width]
         return _mean(weighted, weights, low)
 
 
@@ -88,22 +88,22 @@ class TapByTap:
     def __call__(self, low: LowResolution) -> Tensor:
         """Upsample; see the module."""
         reach = reach_in_samples(low.factor)
-        values, valid = low.values[0, 0], low.valid[0, 0].to(low.values)
-        weighted, weights = torch.zeros(2, *low.size, dtype=values.dtype)
+        values, valid = low.values[0], low.valid[0, 0].to(low.values)
+        weighted, weights = values.new_zeros(values.shape[0], *low.size), values.new_zeros(low.size)
         rows = [_Sample(step, 0, reach, low) for step in range(-reach, reach + 2)]
         columns = [_Sample(step, 1, reach, low) for step in range(-reach, reach + 2)]
         guide = low.guide[0]
         scale = -0.5 / (self.spatial_sigma * low.factor) ** 2
         for row in rows:
-            guide_of_row, values_of_row, valid_of_row = guide[:, row.pixel], values[row.index], valid[row.index]
+            guide_of_row, values_of_row, valid_of_row = guide[:, row.pixel], values[:, row.index], valid[row.index]
             for column in columns:
                 difference = (guide_of_row[:, :, column.pixel] - guide).square().sum(0)
                 distance = row.distance.square()[:, None] + column.distance.square()
                 weight = torch.exp(-0.5 / self.colour_sigma**2 * difference + scale * distance)
                 weight *= row.counts[:, None] * column.counts * valid_of_row[:, column.index]
-                weighted += weight * values_of_row[:, column.index]
+                weighted += weight * values_of_row[:, :, column.index]
                 weights += weight
-        return _mean(weighted[None, None], weights[None, None], low)
+        return _mean(weighted[None], weights[None, None], low)
 
 
 class _Sample:

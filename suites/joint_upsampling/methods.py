@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from pacbench.backend import Backend
+from pacbench.models.upsampling import NETWORKS
+from pacbench.running.device import device_of
 
+from .bilateral_solver import BilateralSolver
 from .guided_filter import GuidedFilter
 from .interpolation import aligned_bilinear, interpolation
 from .joint_bilateral import JointBilateral, TapByTap
@@ -16,7 +19,7 @@ from .sampling import LowResolution
 
 Scalars = Mapping[str, float]
 Upsampler = Callable[[LowResolution], Tensor]
-"""From the samples to (1, 1, H, W)."""
+"""From the samples to (1, C, H, W)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +30,15 @@ class Method:
         name: As it is asked for.
         title: As it is told.
         source: Where it was published.
-        build: From the scalars and a backend. Without a backend, a method that uses one is evaluated directly:
-            tuning does so, since it wants the same numbers many times and no timing.
+        build: From the scalars and a backend; a learned method is built by `networks` instead. Without a backend, a
+            method that uses one is evaluated directly: tuning does so, since it wants the same numbers many times and
+            no timing.
         note: What a reader of the row must know.
         grid: The values that tuning may choose for each scalar.
         start: What is timed: one of the grid's values each.
         uses_backend: Whether the backend under test computes it.
+        learned: Whether it is a network.
+        first_sample: Where its first sample lies, if not where the protocol says.
     """
 
     name: str
@@ -40,9 +46,15 @@ class Method:
     source: str
     build: Callable[[Scalars, Backend | None], Upsampler]
     note: str
-    grid: Mapping[str, Sequence[float]]
-    start: Scalars
-    uses_backend: bool
+    grid: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    start: Scalars = field(default_factory=dict)
+    uses_backend: bool = False
+    learned: bool = False
+    first_sample: int | None = None
+
+    def device(self, backend: Backend) -> str:
+        """Where it runs: where the backend does, if it uses it or is a network, else on the CPU."""
+        return device_of(backend) if self.uses_backend or self.learned else "cpu"
 
 
 def _without_scalars(upsampler: Upsampler) -> Callable[[Scalars, Backend | None], Upsampler]:
@@ -59,39 +71,35 @@ def _joint_bilateral(scalars: Scalars, backend: Backend | None) -> Upsampler:
     return JointBilateral(scalars["colour_sigma"], scalars["spatial_sigma"], backend)
 
 
+def _bilateral_solver(scalars: Scalars, backend: Backend | None) -> Upsampler:  # noqa: ARG001 (one signature for all)
+    return BilateralSolver(scalars["colour_sigma"], scalars["smoothness"])
+
+
+def _learned(scalars: Scalars, backend: Backend | None) -> Upsampler:
+    raise NotImplementedError("a learned method is built by networks.with_weights or networks.untrained")
+
+
 _TORCH = "torch.nn.functional.interpolate"
 _CENTRES = "the guide is not looked at; align_corners=False assumes samples at the centres of f x f blocks"
 
-METHODS: tuple[Method, ...] = (
-    Method(
-        "nearest",
-        "Nearest",
-        _TORCH,
-        _without_scalars(interpolation("nearest")),
-        "the guide is not looked at",
-        {},
-        {},
-        uses_backend=False,
-    ),
+_UNTRAINED = (
+    Method("nearest", "Nearest", _TORCH, _without_scalars(interpolation("nearest")), "the guide is not looked at"),
     Method(
         "bilinear",
         "Bilinear",
         _TORCH,
         _without_scalars(interpolation("bilinear")),
         f"{_CENTRES}, as in the published tables",
-        {},
-        {},
-        uses_backend=False,
     ),
+    Method("bicubic", "Bicubic", _TORCH, _without_scalars(interpolation("bicubic")), _CENTRES),
     Method(
-        "bicubic",
-        "Bicubic",
+        "bicubic_top_left",
+        "Bicubic, samples at the top left",
         _TORCH,
         _without_scalars(interpolation("bicubic")),
-        _CENTRES,
-        {},
-        {},
-        uses_backend=False,
+        f"{_CENTRES}, but here they lie at the top left pixel of each: the published bicubic figures (8.16, 14.22, "
+        "22.32 cm on NYU Depth V2) are of such samples, those of bilinear are not",
+        first_sample=0,
     ),
     Method(
         "bilinear_aligned",
@@ -99,9 +107,6 @@ METHODS: tuple[Method, ...] = (
         "torch.nn.functional.grid_sample",
         _without_scalars(aligned_bilinear),
         "the guide is not looked at; samples are taken to lie where they were read, at (f - 1) // 2 of each block",
-        {},
-        {},
-        uses_backend=False,
     ),
     Method(
         "guided_filter",
@@ -111,7 +116,6 @@ METHODS: tuple[Method, ...] = (
         "by OpenCV, on the CPU whatever the backend is, on the row bilinear_aligned",
         {"radius_in_samples": (0.5, 1.0, 2.0), "eps": (1e-4, 1e-3, 1e-2, 1e-1)},
         {"radius_in_samples": 1.0, "eps": 1e-2},
-        uses_backend=False,
     ),
     Method(
         "joint_bilateral",
@@ -123,4 +127,26 @@ METHODS: tuple[Method, ...] = (
         {"colour_sigma": 20.0, "spatial_sigma": 0.75},
         uses_backend=True,
     ),
+    Method(
+        "bilateral_solver",
+        "Fast bilateral solver",
+        "Barron & Poole, The Fast Bilateral Solver, ECCV 2016",
+        _bilateral_solver,
+        "on scipy.sparse, on the CPU whatever the backend is; target: the row bilinear_aligned",
+        {"colour_sigma": (4.0, 8.0), "smoothness": (0.5, 8.0, 128.0)},
+        {"colour_sigma": 4.0, "smoothness": 8.0},
+    ),
+)
+
+METHODS: tuple[Method, ...] = _UNTRAINED + tuple(
+    Method(
+        name,
+        network.title,
+        network.source,
+        _learned,
+        "its pixel-adaptive operators by the backend" if network.uses_backend else "by torch, whatever the backend is",
+        uses_backend=network.uses_backend,
+        learned=True,
+    )
+    for name, network in NETWORKS.items()
 )

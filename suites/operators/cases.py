@@ -1,4 +1,4 @@
-"""The cases: operators at the sizes of workloads W1 to W5, and the same operators on small images.
+"""The cases: operators at the sizes of workloads W1 to W5, kernel prediction, and the same operators on small images.
 
 The count of operations is that of the filter alone, each multiply-add as two; the adapting kernel comes on top and
 is not counted. Taps in the padding count, zeros that a transposed operator inserts do not.
@@ -35,6 +35,7 @@ class OperatorCase:
         window: Where the taps lie.
         messages: Passes of softmax, then `operator` with one adapting kernel for all; 0 for a single operator.
         guide_gradient: Whether the backward pass has a gradient to the guide.
+        given_kernel: Whether the adapting kernel is an argument, (1, 1, k_h, k_w, H', W'), in place of a guide.
     """
 
     name: str
@@ -48,6 +49,7 @@ class OperatorCase:
     window: Window
     messages: int = 0
     guide_gradient: bool = True
+    given_kernel: bool = False
 
     @property
     def pooling(self) -> bool:
@@ -57,7 +59,7 @@ class OperatorCase:
     @property
     def plain_twin(self) -> OperatorCase:
         """The plain torch operator of the same sizes, as a case."""
-        return replace(self, operator=f"torch.nn.functional.{self.plain}", guide_channels=0)
+        return replace(self, operator=f"torch.nn.functional.{self.plain}", guide_channels=0, given_kernel=False)
 
     @property
     def shapes(self) -> dict[str, Shape]:
@@ -67,6 +69,8 @@ class OperatorCase:
         shapes: dict[str, Shape] = {"input": (1, self.channels, *self.image)}
         if self.guide_channels:
             shapes["guide"] = (1, self.guide_channels, *guide_size)
+        if self.given_kernel:
+            shapes["kernel"] = (1, 1, *self.window.kernel_size, *output_size)
         if not self.pooling:
             first, second = (self.channels, self.outputs) if self.window.transposed else (self.outputs, self.channels)
             shapes["weight"] = (first, second, *self.window.kernel_size)
@@ -90,7 +94,7 @@ class OperatorCase:
         """
         rows, columns = (self._taps_met(axis) for axis in (0, 1))
         per_tap = self.channels * (1 if self.pooling else self.outputs)
-        per_product = 1 if self.pooling and not self.guide_channels else 2
+        per_product = 1 if self.pooling and not (self.guide_channels or self.given_kernel) else 2
         once = per_product * per_tap * rows * columns * max(self.messages, 1)
         return float(once * (_BACKWARD_COSTS if direction == "forward_backward" else 1))
 
@@ -174,6 +178,17 @@ CASES: tuple[OperatorCase, ...] = (
     ),
 )  # fmt: skip
 
+KERNEL_PREDICTION = OperatorCase(
+    "KP", "kernel prediction: pooling 5 x 5 with the filter of each pixel given, 21 channels, 375 x 500",
+    "pacpool2d", "avg_pool2d", 21, 21, 0, (375, 500), _same(5), given_kernel=True,
+)  # fmt: skip
+"""What PAC is compared with: a network predicts the filter of every pixel, which all channels share.
+
+De Brabandere et al., Dynamic Filter Networks, NIPS 2016; Bako et al., Kernel-Predicting Convolutional Networks for
+Denoising Monte Carlo Renderings, SIGGRAPH 2017; Wu et al., Dynamic Filtering with Large Sampling Field for ConvNets,
+ECCV 2018. The network that predicts is not counted. W4 beside it computes its filters from a guide.
+"""
+
 
 def _small(case: OperatorCase, image: Pair, dilation: int) -> OperatorCase:
     window = case.window if case.window.transposed else _same(case.window.kernel_size[0], dilation)
@@ -193,4 +208,10 @@ _SMALL_IMAGES: dict[str, tuple[Pair, int]] = {
 SMALL_CASES: tuple[OperatorCase, ...] = tuple(_small(case, *_SMALL_IMAGES[case.name]) for case in CASES)
 """The same operators on small images, for the quick profile: too small to say how fast a backend is for users."""
 
-CASES_OF_PROFILE: dict[str, tuple[OperatorCase, ...]] = {"quick": SMALL_CASES, "standard": CASES, "full": CASES}
+_SMALL_KERNEL_PREDICTION = _small(KERNEL_PREDICTION, *_SMALL_IMAGES["W4"])
+
+CASES_OF_PROFILE: dict[str, tuple[OperatorCase, ...]] = {
+    "quick": (*SMALL_CASES, _SMALL_KERNEL_PREDICTION),
+    "standard": (*CASES, KERNEL_PREDICTION),
+    "full": (*CASES, KERNEL_PREDICTION),
+}

@@ -20,6 +20,7 @@ import psutil
 import torch
 
 from pacbench.backend import Backend
+from pacbench.errors import UnavailableError
 from pacbench.measuring.environment import describe_environment
 from pacbench.records import CaseRecord, append
 from pacbench.registry import get_backend, unavailable_reasons
@@ -29,8 +30,9 @@ from .cases import DIRECTIONS, Direction
 from .interleaving import Registers
 from .subjects import SUBJECTS_OF_PROFILE, Subject
 from .targets_table import BUSY, MACHINE
+from .upsampling_twin import TWINS, TwinCase
 
-PARTS = ("time", "accuracy", "memory", "threads", "sizes", "isa")
+PARTS = ("time", "accuracy", "memory", "threads", "sizes", "isa", "lattice", "upsampling")
 TURNS = {"quick": 3, "standard": 15, "full": 45}
 JOB = "interleaved"
 NOTHING = "none"
@@ -51,6 +53,7 @@ class Plan:
         parts: Of PARTS.
         turns: Interleaved samples of each call.
         profile: How large the images of the part `sizes` are.
+        twin: What PacJointUpsample and its plain twin upsample; None for nothing.
     """
 
     backend: str
@@ -59,6 +62,7 @@ class Plan:
     parts: tuple[str, ...]
     turns: int
     profile: str
+    twin: TwinCase | None = None
 
 
 class Recorder:
@@ -71,18 +75,26 @@ class Recorder:
     @contextmanager
     def case(self, part: str, subject: Subject, direction: Direction) -> Iterator[dict[str, Any]]:
         """Fields of the record, to be filled."""
-        name = f"{part}[{subject.name}-{direction}]"
+        own = {
+            "operator": subject.case.operator, "flops": subject.case.flops(direction), "notes": [subject.case.title],
+            "shapes": {key: list(shape) for key, shape in subject.case.shapes.items()},
+        }  # fmt: skip
+        with self.named(part, subject.name, direction, own) as fields:
+            yield fields
+
+    @contextmanager
+    def named(self, part: str, workload: str, direction: Direction, own: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Fields of a record that begins with those of its `own`."""
+        name = f"{part}[{workload}-{direction}]"
         sys.stderr.write(f"{self._backend}: {name}\n")
         fields: dict[str, Any] = {
             "job": JOB, "suite": "operators", "case": name, "backend": self._backend, "round": 0,
-            "operator": subject.case.operator, "direction": direction, "device": "cpu", "dtype": "float32",
-            "shapes": {key: list(shape) for key, shape in subject.case.shapes.items()},
-            "flops": subject.case.flops(direction), "notes": [subject.case.title], "metrics": {},
+            "direction": direction, "device": "cpu", "dtype": "float32", "metrics": {}, **own,
         }  # fmt: skip
         try:
             yield fields
             fields["outcome"] = "passed"
-        except parts.NotMeasurableError as error:
+        except (parts.NotMeasurableError, UnavailableError) as error:
             fields |= {"outcome": "skipped", "reason": str(error)}
         except Exception as error:  # one case that fails, for whatever reason, must not end the run
             fields |= {"outcome": "failed", "reason": f"{type(error).__name__}: {error}"[:500]}
@@ -107,6 +119,8 @@ def measure(plan: Plan, path: Path) -> None:
             plan, recorder, "sizes", partial(parts.sizes, backend=backend, turns=plan.turns, profile=plan.profile)
         ),
         "isa": lambda: _instruction_sets(plan, recorder),
+        "lattice": lambda: _lattice(plan, backend, recorder),
+        "upsampling": lambda: _upsampling(plan, backend, recorder),
     }
     for part in plan.parts:
         run[part]()
@@ -172,6 +186,22 @@ def _instruction_sets(plan: Plan, recorder: Recorder) -> None:
     _scaled(plan, recorder, "isa", run)
 
 
+def _lattice(plan: Plan, backend: Backend, recorder: Recorder) -> None:
+    for subject in plan.subjects:
+        if subject.lattice is not None:
+            with recorder.case("lattice", subject, "forward") as fields:
+                fields |= parts.lattice(subject, backend, plan.turns)
+
+
+def _upsampling(plan: Plan, backend: Backend, recorder: Recorder) -> None:
+    if plan.twin is None:
+        return
+    for direction in DIRECTIONS:
+        own = {"notes": [plan.twin.title], "shapes": {key: list(shape) for key, shape in plan.twin.shapes.items()}}
+        with recorder.named("upsampling", plan.twin.name, direction, own) as fields:
+            fields |= parts.upsampling(plan.twin, direction, backend, plan.against, plan.turns)
+
+
 def plan_of(words: Sequence[str]) -> tuple[Plan, Path]:
     """The plan and the file that a command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m pacbench.suites.operators.interleaved")
@@ -192,7 +222,9 @@ def plan_of(words: Sequence[str]) -> tuple[Plan, Path]:
     wanted = tuple(part for part in PARTS if part in asked.parts.split(","))
     against = None if asked.against == NOTHING else asked.against
     turns = asked.turns or TURNS[asked.profile]
-    return Plan(asked.backend, against, subjects, wanted, turns, asked.profile), asked.output
+    twin = TWINS[asked.profile]
+    shown = twin if not cases or any(name in twin.name for name in cases) else None
+    return Plan(asked.backend, against, subjects, wanted, turns, asked.profile, shown), asked.output
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Whole CRFs at the size that users have: 21 classes, 375 x 500 pixels, five mean-field steps.
 
-The image is an embedded scene, since what Full-CRF costs depends on it; unary and filters are random.
+The image is an embedded scene, since what a lattice costs depends on it; unary and the filters of PAC-CRF are random.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from pacbench.backend import Backend
-from pacbench.crf import ConvCRF, FullCRF
+from pacbench.crf import BCLCRF, ConvCRF, FullCRF, FullCRFPydensecrf2
 from pacbench.crf.blurring import blurred_size
+from pacbench.crf.lattice_neighbourhood import neighbourhood
 from pacbench.data.scenes import scene
 from pacbench.geometry import Pair, Window
 from pacbench.nn.pac_crf import PacCRF
@@ -30,6 +31,8 @@ _BLUR = 4
 _RGB_SCALE = 12.0  # the suite `crf` starts its tuning from it
 _IMAGE: Pair = (375, 500)
 _SMALL_IMAGE: Pair = (46, 62)
+_LATTICES = {"position": 2, "bilateral": 5}
+"""How many features each lattice of BCL-CRF has."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,13 @@ class ModelCase:
         title: What it is, in words.
         kind: Which CRF.
         image: Height and width.
-        messages: The messages of each pairwise kernel, as an operator's case; none for Full-CRF.
+        messages: The messages of each pairwise kernel, as an operator's case; none where a lattice is filtered.
         directions: What is timed.
     """
 
     name: str
     title: str
-    kind: Literal["pac_crf", "conv_crf", "full_crf"]
+    kind: Literal["pac_crf", "conv_crf", "full_crf", "bcl_crf", "full_crf_pydensecrf2"]
     image: Pair
     messages: tuple[OperatorCase, ...] = ()
     directions: tuple[Direction, ...] = ("forward",)
@@ -55,7 +58,18 @@ class ModelCase:
     @property
     def operator(self) -> str:
         """Name of the layer that computes it."""
-        return {"pac_crf": "PacCRF", "conv_crf": "ConvCRF", "full_crf": "FullCRF"}[self.kind]
+        return {
+            "pac_crf": "PacCRF",
+            "conv_crf": "ConvCRF",
+            "full_crf": "FullCRF",
+            "bcl_crf": "BCLCRF",
+            "full_crf_pydensecrf2": "FullCRFPydensecrf2",
+        }[self.kind]
+
+    @property
+    def uses_backend(self) -> bool:
+        """Whether a backend computes it: its messages, or its lattice."""
+        return self.kind != "full_crf_pydensecrf2"
 
     @property
     def shapes(self) -> dict[str, Shape]:
@@ -63,6 +77,8 @@ class ModelCase:
         shapes: dict[str, Shape] = {"unary": (1, CLASSES, *self.image), self._image_name: (1, 3, *self.image)}
         if self.kind == "pac_crf":
             shapes |= {f"weight_{i}": message.shapes["weight"] for i, message in enumerate(self.messages)}
+        if self.kind == "bcl_crf":
+            shapes |= {f"{name}_filter": (1, neighbourhood(d, 1).taps, CLASSES) for name, d in _LATTICES.items()}
         return shapes
 
     @property
@@ -80,7 +96,7 @@ class ModelCase:
         return tuple(name for name in self.shapes if name != self._image_name)
 
     def flops(self, direction: Direction) -> float | None:
-        """Operations of all messages, as `OperatorCase.flops` counts them; None for Full-CRF, which has no taps."""
+        """Operations of all messages, as `OperatorCase.flops` counts them; None where a lattice is filtered."""
         return sum(message.flops(direction) for message in self.messages) if self.messages else None
 
     def tensors(self, device: str = "cpu") -> dict[str, Tensor]:
@@ -88,6 +104,11 @@ class ModelCase:
         generator = torch.Generator().manual_seed(_SEED)
         made = {name: torch.randn(shape, generator=generator) for name, shape in self.shapes.items()}
         image = scene("val", 0, self.image).image[None]
+        made |= {
+            f"{name}_filter": neighbourhood(d, 1).gaussian().float()[None, :, None].repeat(1, 1, CLASSES)
+            for name, d in _LATTICES.items()
+            if f"{name}_filter" in made
+        }
         made[self._image_name] = image / _RGB_SCALE if self.kind == "pac_crf" else image
         for name, tensor in made.items():
             if name.startswith("weight"):
@@ -95,20 +116,37 @@ class ModelCase:
         return {name: tensor.to(device) for name, tensor in made.items()}
 
     def run(self, backend: Backend | None) -> Callable[[Tensors], Tensor]:
-        """The model as a function of its tensors; `backend` is None for Full-CRF.
+        """The model as a function of its tensors; `backend` is None for Full-CRF by pydensecrf2.
+
+        The function raises an UnavailableError where the backend has no lattice and one is filtered.
 
         Raises:
             RuntimeError: pydensecrf is not installed.
         """
+        if self.kind == "full_crf_pydensecrf2":
+            theirs = FullCRFPydensecrf2(CLASSES, STEPS)
+            return lambda given: theirs(given["unary"], given["image"])
         if self.kind == "full_crf":
-            full_crf = FullCRF(CLASSES, STEPS)
+            full_crf = FullCRF(CLASSES, STEPS, backend=backend)
             return lambda given: full_crf(given["unary"], given["image"])
+        if self.kind == "bcl_crf":
+            return self._bcl_crf(backend)
         if self.kind == "conv_crf":
             conv_crf = ConvCRF(
                 CLASSES, self.messages[0].window.kernel_size[0], _BLUR, STEPS, backend=backend
             ).requires_grad_(False)
             return lambda given: conv_crf(given["unary"], given["image"])
         return self._pac_crf(backend)
+
+    def _bcl_crf(self, backend: Backend | None) -> Callable[[Tensors], Tensor]:
+        crf = BCLCRF(CLASSES, STEPS, backend=backend).requires_grad_(False)
+
+        def run(given: Tensors) -> Tensor:
+            filters = {name: given[name] for name in self.shapes if name.endswith("_filter")}
+            output: Tensor = torch.func.functional_call(crf, filters, (given["unary"], given["image"]))
+            return output
+
+        return run
 
     def _pac_crf(self, backend: Backend | None) -> Callable[[Tensors], Tensor]:
         kernels = [
@@ -165,7 +203,15 @@ def _models(image: Pair, shrink: int, suffix: str) -> tuple[ModelCase, ...]:
             (_pooled_message(7, image),),
         ),
         ModelCase(
-            f"full_crf{suffix}", f"Full-CRF (pydensecrf2, one thread), with set-up, {size}", "full_crf", image,
+            f"full_crf{suffix}", f"Full-CRF on our lattice, with set-up, {size}", "full_crf", image,
+            directions=DIRECTIONS,
+        ),
+        ModelCase(
+            f"bcl_crf{suffix}", f"BCL-CRF, radius 1, with set-up, {size}", "bcl_crf", image, directions=DIRECTIONS,
+        ),
+        ModelCase(
+            f"full_crf_pydensecrf2{suffix}", f"Full-CRF (pydensecrf2, one thread), with set-up, {size}",
+            "full_crf_pydensecrf2", image,
         ),
     )  # fmt: skip
 

@@ -17,13 +17,15 @@ from pacbench.measuring.register_kernels import ONLY_AVX2, RegisterKernel
 from pacbench.registry import get_backend
 from pacbench.running.allocator import without_kept_heap
 
+from . import upsampling_twin
 from .accuracy import relative_errors, worst
 from .cases import DIRECTIONS, Direction
 from .extra_memory import ONE_UPDATE, TALLER, WIDER_WINDOW
 from .instruction_sets import INSTRUCTION_SET
-from .interleaving import FMA_PEAK, Registers, Samples, figures, interleave
+from .interleaving import FMA_PEAK, Registers, Samples, figures, interleave, seconds_of
 from .scaling import SIDES_OF_PROFILE, seconds_by_threads, seconds_per_pixel, spread_percent
-from .subjects import Subject
+from .subjects import Subject, full_crf_reasons
+from .upsampling_twin import TwinCase
 
 ORACLE = "unfold"
 """The backend that outputs and gradients are computed by in float64."""
@@ -131,6 +133,44 @@ def threads(subject: Subject, direction: Direction, backend: Backend, turns: int
     }
 
 
+def lattice(subject: Subject, backend: Backend, turns: int) -> dict[str, Any]:
+    """Full-CRF on the backend's lattice, by one thread and by two, in turns with pydensecrf2, which has one.
+
+    Raises:
+        NotMeasurableError: the case is no CRF, or pydensecrf2 or a second thread is missing.
+        UnavailableError: the backend has no lattice.
+    """
+    if reasons := full_crf_reasons():
+        raise NotMeasurableError("; ".join(reasons))
+    ours, theirs = subject.lattice_call(backend), subject.full_crf_call()
+    if ours is None or theirs is None:
+        raise NotMeasurableError(f"got {subject.name}, expected the messages of a CRF")
+    before = torch.get_num_threads()
+    if before < max(_THREADS):
+        raise NotMeasurableError(f"got {before} thread of torch, expected {max(_THREADS)} or more")
+    samples: dict[str, list[float]] = {"1_thread": [], "2_threads": [], "pydensecrf2": []}
+    try:
+        for _ in range(turns):
+            for name, call, count in zip(samples, (ours, ours, theirs), (*_THREADS, 1), strict=True):
+                torch.set_num_threads(count)
+                call()
+                samples[name].append(seconds_of(call))
+    finally:
+        torch.set_num_threads(before)
+    medians = {name: statistics.median(found) for name, found in samples.items()}
+    metrics = {f"lattice_{name}_ms": seconds * 1e3 for name, seconds in medians.items()}
+    for name in ("1_thread", "2_threads"):
+        metrics[f"lattice_times_faster_on_{name}"] = medians["pydensecrf2"] / medians[name]
+    return {
+        "metrics": metrics,
+        "per_item": {f"sample {i}": {f"{name}_s": found[i] for name, found in samples.items()} for i in range(turns)},
+        "notes": [
+            subject.case.title,
+            ", ".join(f"{name.replace('_', ' ')} {seconds * 1e3:.0f} ms" for name, seconds in medians.items()),
+        ],
+    }
+
+
 def sizes(subject: Subject, direction: Direction, backend: Backend, turns: int, profile: str) -> dict[str, Any]:
     """Time per pixel on square images, and how far it spreads."""
     found = seconds_per_pixel(subject, direction, backend, SIDES_OF_PROFILE[profile], max(3, turns // 3))
@@ -177,6 +217,33 @@ def instruction_sets(subject: Subject, backend: str, turns: int) -> dict[str, di
             ],
         }
     return fields
+
+
+def upsampling(
+    case: TwinCase, direction: Direction, backend: Backend, against: str | None, turns: int
+) -> dict[str, Any]:
+    """PacJointUpsample by the backend beside its plain twin, and the peak memory of both and of another backend."""
+    seconds = upsampling_twin.times(case, direction, backend, max(3, turns // 3))
+    metrics = upsampling_twin.time_figures(seconds)
+    environment = without_kept_heap(os.environ)
+    names = {"": backend.name, "plain_": upsampling_twin.PLAIN} | ({"against_": against} if against else {})
+    for prefix, model in names.items():
+        peak = _child("upsampling_twin", case.name, direction, model, environment=environment)["peak_bytes"]
+        metrics[f"{prefix}peak_mb"] = peak / MEGABYTE
+    if against:
+        metrics["memory_share_of_against"] = metrics["peak_mb"] / metrics["against_peak_mb"]
+    turned = zip(seconds["backend"], seconds[upsampling_twin.PLAIN], strict=True)
+    return {
+        "samples_s": seconds["backend"],
+        "metrics": metrics,
+        "per_item": {f"sample {i}": {"backend_s": own, "plain_s": plain} for i, (own, plain) in enumerate(turned)},
+        "notes": [case.title, f"peak memory: {_peaks(metrics, against)}"],
+    }
+
+
+def _peaks(metrics: Mapping[str, float], against: str | None) -> str:
+    told = [f"{metrics['peak_mb']:.0f} MB", f"{metrics['plain_peak_mb']:.0f} MB for the plain twin"]
+    return ", ".join(told + ([f"{metrics['against_peak_mb']:.0f} MB for {against}"] if against else []))
 
 
 def _child(module: str, *words: str, environment: Mapping[str, str]) -> dict[str, Any]:

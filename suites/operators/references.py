@@ -24,4 +24,4 @@ REFERENCES: tuple[Reference, ...] = (
 )
 
 FULL_CRF = "reference:full_crf"
-"""The method of Full-CRF's rows, which stand beside whole CRFs as plain torch operators stand beside operators."""
+"""The method of Full-CRF by pydensecrf2, whose rows stand beside whole CRFs as plain torch ones do beside operators."""

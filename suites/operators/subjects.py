@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pacbench.backend import Backend
-from pacbench.crf import FullCRF
+from pacbench.crf import FullCRFPydensecrf2
 
 from .cases import CASES, SMALL_CASES, Direction, OperatorCase, Shape
 from .models import MODELS, SMALL_MODELS, ModelCase
@@ -26,12 +26,14 @@ class Subject:
     Attributes:
         case: Its sizes, its count of operations, and its plain torch operator.
         layer: The model whose layer runs it, for the mean-field messages of W3.
-        full_crf: Full-CRF on the same image, for the same.
+        full_crf: Full-CRF by pydensecrf2 on the same image, for the same.
+        lattice: Full-CRF on our lattice, likewise.
     """
 
     case: OperatorCase
     layer: ModelCase | None = None
     full_crf: ModelCase | None = None
+    lattice: ModelCase | None = None
 
     @property
     def name(self) -> str:
@@ -66,7 +68,7 @@ class Subject:
         return timed_call(partial(plain_operator, twin), twin, direction, tensors(twin))
 
     def full_crf_call(self) -> Callable[[], Tensor] | None:
-        """A call of Full-CRF on the same image, with its set-up; None for a case that is no CRF.
+        """A call of Full-CRF by pydensecrf2 on the same image, with its set-up; None for a case that is no CRF.
 
         Raises:
             RuntimeError: pydensecrf is not installed; the message says how to mend it.
@@ -74,6 +76,12 @@ class Subject:
         if self.full_crf is None:
             return None
         return timed_call(self.full_crf.run(None), self.full_crf, "forward", self.full_crf.tensors())
+
+    def lattice_call(self, backend: Backend) -> Callable[[], Tensor] | None:
+        """A call of Full-CRF on a backend's lattice, likewise."""
+        if self.lattice is None:
+            return None
+        return timed_call(self.lattice.run(backend), self.lattice, "forward", self.lattice.tensors())
 
     def outputs(self, run: Callable[[Tensors], Tensor], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The output and the gradient to each differentiated tensor, by name, in the dtype of `given`."""
@@ -86,8 +94,9 @@ class Subject:
 
 def _subjects(cases: tuple[OperatorCase, ...], models: tuple[ModelCase, ...]) -> tuple[Subject, ...]:
     layer = next(model for model in models if model.name.startswith("pac_crf_32"))
-    full_crf = next(model for model in models if model.kind == "full_crf")
-    return tuple(Subject(case, layer, full_crf) if case.messages else Subject(case) for case in cases)
+    by_kind = {model.kind: model for model in models}
+    full_crf, lattice = by_kind["full_crf_pydensecrf2"], by_kind["full_crf"]
+    return tuple(Subject(case, layer, full_crf, lattice) if case.messages else Subject(case) for case in cases)
 
 
 SUBJECTS = _subjects(CASES, MODELS)
@@ -96,5 +105,5 @@ SUBJECTS_OF_PROFILE: dict[str, tuple[Subject, ...]] = {"quick": SMALL_SUBJECTS, 
 
 
 def full_crf_reasons() -> list[str]:
-    """Why Full-CRF cannot run here, with the mend."""
-    return FullCRF.unavailable_reasons()
+    """Why Full-CRF by pydensecrf2 cannot run here, with the mend."""
+    return FullCRFPydensecrf2.unavailable_reasons()

@@ -12,7 +12,7 @@ from rich.text import Text
 from pacbench.records import CaseRecord, Environment, Line
 
 from .cases import DIRECTIONS
-from .targets import TARGETS, WORKLOADS, Judgement, Key, judge
+from .targets import TARGETS, UPSAMPLING, WORKLOADS, Judgement, Key, judge
 
 Write = Callable[[float], str]
 
@@ -52,6 +52,8 @@ FIGURES: Mapping[str, tuple[str, Write]] = {
     "ratio_to_plain": ("time / plain torch operator", _hundredth),
     "times_faster_than_against": ("faster than the backend compared with", _times),
     "times_faster_than_full_crf": ("faster than Full-CRF", _times),
+    "lattice_times_faster_on_1_thread": ("Full-CRF: our lattice on 1 thread, faster than pydensecrf2", _times),
+    "lattice_times_faster_on_2_threads": ("Full-CRF: our lattice on 2 threads, faster than pydensecrf2", _times),
     "extra_memory_mb_per_thread": ("extra memory, MB a thread", _hundredth),
     "memory_growth_with_height": ("memory on twice the height, times", _hundredth),
     "memory_growth_with_taps": ("memory with 9 x 9 taps for 5 x 5, times", _hundredth),
@@ -59,6 +61,7 @@ FIGURES: Mapping[str, tuple[str, Write]] = {
     "spread_over_image_sizes_percent": ("spread of time per pixel, %", _tenth),
     "avx2_ratio_to_avx512": ("AVX2 time / AVX-512 time", _hundredth),
     "relative_error": ("max error / max value", _power),
+    "memory_share_of_against": ("peak memory / that of the backend compared with", _hundredth),
 }
 """What a target's figure is called, and how it is written."""
 
@@ -73,6 +76,9 @@ _COLUMNS: tuple[tuple[str, tuple[str, ...], Write], ...] = (
     ("x against", ("times_faster_than_against",), _short),
     ("x Full-CRF", ("times_faster_than_full_crf",), _short),
     ("MB a thread", ("extra_memory_mb_per_thread",), _hundredth),
+    ("peak MB", ("peak_mb",), _short),
+    ("plain MB", ("plain_peak_mb",), _short),
+    ("against MB", ("against_peak_mb",), _short),
     ("error", ("relative_error",), _power),
 )
 """Headings of the table of samples, and the figures that a column takes, the first that there is."""
@@ -135,7 +141,7 @@ def _judged(judged: Iterable[Judgement]) -> Table:
     table.add_column("measured", justify="right")
     table.add_column("target", justify="right")
     table.add_column("")
-    for one in sorted(judged, key=lambda one: WORKLOADS.index(one.target.workload)):
+    for one in sorted(judged, key=lambda one: (*WORKLOADS, UPSAMPLING).index(one.target.workload)):
         target = one.target
         title, write = FIGURES[target.figure]
         sign = "≥" if target.comparison == ">=" else "≤"

@@ -1,6 +1,7 @@
 """Whole CRFs: kernels and mean-field steps of one image, forward, and forward + backward where filters are learned.
 
-PAC-CRF and Conv-CRF by each backend; beside them, in the same process, Full-CRF by pydensecrf2 on the same image.
+PAC-CRF and Conv-CRF by each backend, Full-CRF and BCL-CRF by each that has a lattice; beside them, in the same process,
+Full-CRF by pydensecrf2 on the same image.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 import pytest
 
 from pacbench.backend import Backend
-from pacbench.crf import FullCRF
-from pacbench.errors import NotSupportedError
+from pacbench.crf import FullCRFPydensecrf2
+from pacbench.errors import NotSupportedError, UnavailableError
 from pacbench.measuring.fma_peak import FmaPeak
 from pacbench.running.case_recorder import CaseRecorder
 from pacbench.running.measure import Measure
@@ -31,7 +32,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     rows = [
         (model, direction)
         for model in MODELS_OF_PROFILE[profile]
-        if by_backend == (model.kind != "full_crf")
+        if by_backend == model.uses_backend
         for direction in model.directions
     ]
     metafunc.parametrize(
@@ -47,12 +48,12 @@ def test_model(
     measure: Measure,
     fma_peak: FmaPeak,
 ) -> None:
-    """A CRF whose messages a backend computes."""
+    """A CRF whose messages or lattice a backend computes."""
     device = timed_on(backend)
     _describe(record, model, direction, device)
     try:
         output = measure(timed_call(model.run(backend), model, direction, model.tensors(device)))
-    except NotSupportedError as error:
+    except (NotSupportedError, UnavailableError) as error:
         pytest.skip(str(error))
     expect_sound(output, model)
     flops = model.flops(direction)
@@ -61,10 +62,10 @@ def test_model(
 
 
 def test_full_crf(model: ModelCase, direction: Direction, record: CaseRecorder, measure: Measure) -> None:
-    """Full-CRF on the same image, on the CPU, whatever the backend."""
+    """Full-CRF by pydensecrf2 on the same image, on the CPU, whatever the backend."""
     _describe(record, model, direction, "cpu")
     record.describe(method=FULL_CRF)
-    reasons = FullCRF.unavailable_reasons()
+    reasons = FullCRFPydensecrf2.unavailable_reasons()
     if reasons:
         pytest.skip("; ".join(reasons))
     expect_sound(measure(timed_call(model.run(None), model, direction, model.tensors())), model)

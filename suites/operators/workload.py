@@ -35,19 +35,22 @@ class Differentiated(Protocol):
 def tensors(case: OperatorCase, device: str = "cpu") -> dict[str, Tensor]:
     """A case's arguments; the same in every process.
 
-    The guide is scaled so that d² between two pixels is 2 on average: kernels are neither all 0 nor all 1.
+    The guide is scaled so that d² between two pixels is 2 on average: kernels are neither all 0 nor all 1. A given
+    kernel sums to 1 over each window, as one that a network predicts.
     """
     generator = torch.Generator().manual_seed(_SEED)
     made = {name: torch.randn(shape, generator=generator) for name, shape in case.shapes.items()}
     if "guide" in made:
         made["guide"] /= case.guide_channels**0.5
+    if "kernel" in made:
+        made["kernel"] = made["kernel"].flatten(2, 3).softmax(2).view_as(made["kernel"])
     if "weight" in made:
         made["weight"] /= (case.channels * case.window.kernel_size[0] * case.window.kernel_size[1]) ** 0.5
     return {name: tensor.to(device) for name, tensor in made.items()}
 
 
 def pac_operator(case: OperatorCase, given: Tensors, backend: Backend) -> Tensor:
-    """The case by a backend: the fused, guide-taking form, or a kernel and the messages that use it."""
+    """The case by a backend: the fused, guide-taking form, a given kernel, or a kernel and the messages that use it."""
     window = case.window
     if case.messages:
         kernel, _ = functional.packernel2d(
@@ -63,7 +66,12 @@ def pac_operator(case: OperatorCase, given: Tensors, backend: Backend) -> Tensor
             ),
         )  # fmt: skip
     output: Tensor
-    if case.pooling:
+    if case.given_kernel:
+        output = functional.pacpool2d(
+            given["input"], given["kernel"], window.kernel_size, window.stride, window.padding, window.dilation,
+            backend=backend,
+        )  # fmt: skip
+    elif case.pooling:
         output = functional.guided_pacpool2d(
             given["input"], given["guide"], window.kernel_size, window.stride, window.padding, window.dilation,
             backend=backend,

@@ -1,14 +1,20 @@
-"""A tiny data folder in VOC layout."""
+"""A tiny data folder in VOC layout, the real one where it is, and what needs the compiled lattice."""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from pacbench.crf.lattice import lattice_unavailable_reasons
+
 SIZE = (12, 16)
+
+sys.path.insert(0, str(Path(__file__).parent))  # for lattice_oracle
 
 
 @pytest.fixture
@@ -26,3 +32,21 @@ def voc(tmp_path: Path) -> Path:
     (folders[2] / "train.txt").write_text("a\nb\nc\nd\n", encoding="utf-8")
     (folders[2] / "val.txt").write_text("d\ne\n", encoding="utf-8")
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def voc_samples() -> Path:
+    """Real images with real unaries: in $PACBENCH_DATA, or in shared/data beside the checkout; else a skip."""
+    named = os.environ.get("PACBENCH_DATA")
+    folder = (Path(named) if named else Path(__file__).resolve().parents[3] / "shared" / "data") / "voc_samples"
+    if not folder.is_dir():
+        pytest.skip(f"no real samples: {folder} is not there")
+    return folder
+
+
+@pytest.fixture
+def needs_lattice() -> None:
+    """Skips where there is no compiled lattice."""
+    reasons = lattice_unavailable_reasons()
+    if reasons:
+        pytest.skip("; ".join(reasons))

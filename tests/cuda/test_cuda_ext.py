@@ -14,6 +14,7 @@ from pacbench.backends.cuda import call, instances, machine, sources
 from pacbench.backends.cuda.call import CALL_DTYPE, CallStruct
 from pacbench.backends.cuda.library import CompiledLibrary, LibraryError
 from pacbench.backends.cuda_ext import CudaExtBackend, build, machine_code
+from pacbench.backends.cuda_ext.backend import LIBRARY_VARIABLE, CudaExtLauncher
 from pacbench.backends.cupy import CupyBackend
 from pacbench.errors import UnavailableError
 from pacbench.functional import pacpool2d
@@ -46,6 +47,43 @@ def test_a_missing_toolkit_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setattr(build, "built", lambda: None)
     told = [reason.text for reason in CudaExtBackend().unavailable_reasons()]
     assert f"build: got CUDA_HOME={tmp_path}, which has no bin/nvcc, expected a CUDA toolkit" in told
+
+
+def test_each_gpu_has_a_library_of_its_architecture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whichever is the current one."""
+    monkeypatch.delenv(LIBRARY_VARIABLE, raising=False)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", {0: (8, 0), 1: (9, 0)}.__getitem__)
+    monkeypatch.setattr(build, "on_first_use", tmp_path.joinpath)
+    monkeypatch.setattr("pacbench.backends.cuda_ext.backend.CompiledLibrary", lambda path, stream: path)
+    launcher = CudaExtLauncher()
+    assert [str(launcher.library(device)) for device in (0, 1, 0)] == [f"{tmp_path}/{name}" for name in (80, 90, 80)]
+
+
+@pytest.mark.parametrize("name", ["cuda_ext", "cupy"])
+def test_a_torch_for_amd_gpus_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says that "CUDA" is available."""
+    monkeypatch.setattr(torch.version, "hip", "6.4")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    told = [reason.text for reason in get_backend(name).unavailable_reasons()]
+    assert f"torch {torch.__version__} is built for AMD GPUs" in told
+
+
+def test_the_command_line_of_the_build(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the GPU run book has it."""
+    asked: dict[str, object] = {}
+
+    def built(output: Path, **options: object) -> Path:
+        asked.update(options)
+        return output / build.LIBRARY
+
+    monkeypatch.setattr(build, "build", built)
+    words = ["build", "--architectures", "90", "--flag=-lineinfo", "--output", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", words)
+    assert build.main() == 0
+    assert capsys.readouterr().out == f"{tmp_path / build.LIBRARY}\n"
+    assert asked == {"architectures": ["90"], "flags": (*build.STRICT, "-lineinfo")}
 
 
 def test_a_library_that_is_there_needs_no_toolkit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -81,7 +119,7 @@ def test_a_library_of_another_version_is_told(emulated_library: Path, monkeypatc
         _fields_ = (("input", ctypes.c_void_p),)
 
     monkeypatch.setattr("pacbench.backends.cuda.library.CallStruct", Shorter)
-    with pytest.raises(LibraryError, match="is of another version: its calls have 304 bytes, expected 8"):
+    with pytest.raises(LibraryError, match="is of another version: its calls have 312 bytes, expected 8"):
         CompiledLibrary(emulated_library, lambda device: 0)
 
 

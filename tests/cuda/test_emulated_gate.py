@@ -1,67 +1,54 @@
-"""The gate on the CUDA kernels, on a CPU: its named subset and all derivatives in CI, the rest in `tox -e deep`."""
+"""The gate on the CUDA kernels, on a CPU: all derivatives in CI, the rest in `tox -e deep`.
+
+Its named subset is part of what `test_gpu_check.py` rehearses.
+"""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
+from cuda_emulated import gate, sanitizing
 
-from pacbench.measuring.package_hash import package_hash
-from pacbench.running.probes import job_environment
-from pacbench.suites import gradients
-
-GATE = Path(gradients.__file__).parent
-BACKEND = "cuda_emulated:CudaEmulatedBackend"
-RESULTS = Path(__file__).parents[2] / "reports" / "reference" / "deep" / "cuda_emulated.jsonl"
+from pacbench.backends.cuda import instances
 
 OPERATORS = ("packernel2d", "pacconv2d", "pacconv_transpose2d", "pacpool2d", "guided", "mean_field_update")
 """Parts of the derivatives' cases, so that they may run side by side."""
 
+GRADIENT = "test_gradient.py"
+PIECES = (
+    *sorted(file.name for file in gate.FOLDER.glob("test_*.py") if file.name != GRADIENT),
+    f"{GRADIENT}: test_backward",
+    f"{GRADIENT}: not test_backward",
+)
+"""Files of the gate, the one that takes longest in two."""
 
-def _run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    settings = folder / "pytest.ini"
-    settings.write_text("[pytest]\n")
-    command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-c", str(settings), "-p", "no:cacheprovider"]
-    command += ["-p", "pacbench.pytest_plugin", f"--pacbench-backend={BACKEND}", *words]
-    environment = {**job_environment(), "PYTHONPATH": os.environ["PYTHONPATH"]}
-    return subprocess.run(
-        command, capture_output=True, text=True, cwd=folder, env=environment, check=False, timeout=3000
-    )
-
-
-def _assert_green(done: subprocess.CompletedProcess[str]) -> None:
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert " passed" in done.stdout
+pytestmark = pytest.mark.usefixtures("emulated_library")
 
 
-@pytest.mark.usefixtures("emulated_library")
-def test_smoke(tmp_path: Path) -> None:
-    _assert_green(_run(tmp_path, "-m", "smoke", str(GATE)))
-
-
-@pytest.mark.usefixtures("emulated_library")
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_derivatives(operator: str, tmp_path: Path) -> None:
     """Numerical derivatives in float64 of every call with respect to every argument."""
     named = "guided_" if operator == "guided" else f"Backend-{operator}-"
-    _assert_green(_run(tmp_path, "-k", f"test_gradient and {named} and float64", str(GATE / "test_gradient.py")))
+    gate.run(tmp_path, "-k", f"test_gradient and {named} and float64", str(gate.FOLDER / "test_gradient.py"))
 
 
 @pytest.mark.deep
-@pytest.mark.usefixtures("emulated_library")
-def test_whole_gate(tmp_path: Path) -> None:
-    done_before = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
-    key = {"package_hash": package_hash(), "torch": torch.__version__}
-    if any(key.items() <= entry.items() for entry in done_before):
-        pytest.skip(f"done before: see {RESULTS.name}")
-    done = _run(tmp_path, str(GATE))
-    _assert_green(done)
-    summary = done.stdout.strip().splitlines()[-1].strip("= ")
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    with RESULTS.open("a") as file:
-        file.write(json.dumps({**key, "gate": summary}) + "\n")
+@pytest.mark.parametrize("piece", PIECES)
+def test_whole_gate(piece: str, tmp_path: Path, green_once: Callable[..., Callable[..., None]]) -> None:
+    write_down = green_once("gate", file=piece)
+    file, _, only = piece.partition(": ")
+    write_down(gate=gate.run(tmp_path, str(gate.FOLDER / file), *(["-k", only] if only else [])))
+
+
+@pytest.mark.deep
+def test_smoke_under_address_sanitizer(tmp_path: Path, green_once: Callable[..., Callable[..., None]]) -> None:
+    """Every operator, in every dtype somewhere, forwards and backwards, on small sizes and with odd options."""
+    check = "memory"
+    if sanitizing.runtime_of(check) is None:
+        pytest.skip(f"the C++ compiler has no {sanitizing.SANITIZERS[check].runtime}")
+    write_down = green_once("smoke", sanitizer=check)
+    library = sanitizing.build(tmp_path, check, parts=tuple(instances.PARTS))
+    variables = sanitizing.variables(library, check)
+    write_down(gate=gate.run(tmp_path, "-m", "smoke", str(gate.FOLDER), **variables))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,14 @@ def _skip_without(check: str) -> None:
         pytest.param("races", (), id="races-all", marks=pytest.mark.deep),
     ],
 )
-def test_clean(check: str, calls: tuple[str, ...], tmp_path: Path) -> None:
+def test_clean(
+    check: str, calls: tuple[str, ...], tmp_path: Path, green_once: Callable[..., Callable[..., None]]
+) -> None:
     _skip_without(check)
+    write_down = green_once("every kernel", sanitizer=check)
     done = sanitizing.exercise(sanitizing.build(tmp_path, check), check, *calls)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    write_down()
 
 
 @pytest.mark.parametrize("name", sanitizing.FAULTS)

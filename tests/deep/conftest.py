@@ -1,17 +1,29 @@
-"""The gate of the native backend in a process of its own, by instruction set and number of threads."""
+"""The gate of the native backend in a process of its own, by build, instruction set and number of threads.
+
+What was green is written down with a digest of the backend and of the gate, and not repeated until one of them changes.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import torch
 
 import pacbench
+from pacbench import compiled
+from pacbench.backends import native
 from pacbench.backends.native import library
+from pacbench.measuring.package_hash import folder_hash
+from pacbench.suites import gradients
+
+RESULTS = Path(__file__).parents[2] / "reports" / "reference" / "deep" / "native_gates.jsonl"
 
 THREADS_PLUGIN = """\
 import pytest
@@ -26,9 +38,17 @@ def pytest_pyfunc_call(pyfuncitem):
 
 @pytest.fixture
 def run_native_gate(tmp_path: Path) -> Callable[..., None]:
-    """Runs the gate; fails with its output where it does not end well, and skips what this processor cannot run."""
+    """Runs the gate; fails with its output where it does not end well.
 
-    def run(isa: str, threads: int, prefix: Sequence[str] = (), **variables: str) -> None:
+    Skips what this processor cannot run and what was green before. A build that has a name is that of the sanitizer.
+    """
+
+    def run(build: str, isa: str, threads: int, prefix: Sequence[str] = (), **variables: str) -> None:
+        sources = " ".join(folder_hash(Path(package.__path__[0])) for package in (native, compiled, gradients))
+        key = {"sources": sources, "torch": torch.__version__, "build": build, "isa": isa, "threads": threads}
+        done_before = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+        if any(key.items() <= entry.items() for entry in done_before):
+            pytest.skip(f"done before: see {RESULTS.name}")
         reasons = library.missing()
         if reasons:
             pytest.skip("; ".join(map(str, reasons)))
@@ -47,5 +67,10 @@ def run_native_gate(tmp_path: Path) -> Callable[..., None]:
             [*command, *gate], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
+        entry = {**key, "gate": done.stdout.strip().splitlines()[-1].strip("= "),
+                 "at": datetime.now(UTC).isoformat(timespec="seconds")}  # fmt: skip
+        RESULTS.parent.mkdir(parents=True, exist_ok=True)
+        with RESULTS.open("a") as file:
+            file.write(json.dumps(entry) + "\n")
 
     return run

@@ -14,4 +14,4 @@ pytestmark = pytest.mark.deep
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("isa", library.ISAS)
 def test_gate(isa: str, threads: int, run_native_gate: Callable[..., None]) -> None:
-    run_native_gate(isa, threads)
+    run_native_gate("plain", isa, threads)

@@ -1,4 +1,4 @@
-"""The native library under sanitizers: the gate runs clean on builds that look for bad memory, overflow and races.
+"""The native library under sanitizers: gate and lattice run clean on builds that look for bad memory, overflow, races.
 
 AddressSanitizer and UndefinedBehaviorSanitizer look at the OpenMP build, ThreadSanitizer at the one with `std::thread`,
 since it does not understand an OpenMP runtime that was built without it. A planted fault shows that each would speak.
@@ -119,4 +119,19 @@ def test_gate(name: str, isa: str, built: Callable[[Sanitizer], Path], run_nativ
     sanitizer = SANITIZERS[name]
     variables = _environment(sanitizer)
     variables[library.LIBRARY_VARIABLE] = str(built(sanitizer))
-    run_native_gate(isa, 3, _prefix(sanitizer), **variables)
+    run_native_gate(name, isa, 3, _prefix(sanitizer), **variables)
+
+
+@pytest.mark.parametrize("name", ["address", "thread"])
+def test_lattice(name: str, built: Callable[[Sanitizer], Path]) -> None:
+    """Its own tests, which are no part of the gate."""
+    sanitizer = SANITIZERS[name]
+    environment = {**os.environ, **_environment(sanitizer), library.LIBRARY_VARIABLE: str(built(sanitizer))}
+    folder = Path(__file__).parents[1]
+    files = [str(folder / "crf" / f"test_{name}.py") for name in ("lattice", "full_crf", "bcl_crf")]
+    settings = ["-p", "no:cacheprovider", "-n", "0", "-c", str(folder.parent / "pyproject.toml"), "-W", "default"]
+    command = [*_prefix(sanitizer), sys.executable, "-m", "pytest", "-q", *settings, *files]
+    command += ["-k", "not photographs and not real_images"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    assert " passed" in done.stdout

@@ -34,7 +34,8 @@ def test_every_command_and_option_exists() -> None:
         assert result.exit_code == 0, f"pacbench {name}: {result.output}"
         assert "Example:" in result.output
     text = "".join(
-        CliRunner().invoke(app, [name, "--help"]).output for name in ("run", "bench", "verify", "report", "train")
+        CliRunner().invoke(app, [name, "--help"]).output
+        for name in ("run", "bench", "verify", "train", "report", "compare", "history")
     )
     options = set(re.findall(r"`[^`\n]*?(--[a-z][a-z-]+)", README)) - {"--markdown", "--help"}
     missing = [option for option in options if option not in text]

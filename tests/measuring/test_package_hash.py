@@ -7,12 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from pacbench.measuring.package_hash import backend_hash, data_hash, package_hash
+from pacbench.measuring.package_hash import backend_hash, data_hash, folder_hash, package_hash
 
 
 def test_the_package_has_one_hash():
     assert package_hash() == package_hash.__wrapped__()
     assert len(package_hash()) == 64
+
+
+def test_a_folder_changes_with_its_sources_only(tmp_path: Path):
+    (tmp_path / "one.py").write_text("one")
+    before = folder_hash(tmp_path)
+    (tmp_path / "library.so").write_bytes(b"1")
+    assert folder_hash(tmp_path) == before
+    (tmp_path / "one.py").write_text("two")
+    assert folder_hash(tmp_path) != before
 
 
 def test_a_backend_of_the_package_needs_no_hash_of_its_own():

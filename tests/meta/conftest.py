@@ -1,4 +1,7 @@
-"""Puts this folder on the path: of the tests for their tables, and of their jobs for the package `faulty_backends`."""
+"""Puts this folder on the path: of the tests for their tables, and of their jobs for the package `faulty_backends`.
+
+For the tests alone, also the folder of `made_up_runs`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import pytest
 
 FOLDER = str(Path(__file__).parent)
 sys.path.insert(0, FOLDER)
+sys.path.insert(1, str(Path(__file__).parents[1] / "comparing"))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from gate_process import run_cases
-from planted_faults import BACKWARD, FORWARD
+from planted_faults import BACKWARD, FORWARD, GRADIENT
 
 FAULTS = {
     "MissingMask": f"{FORWARD}[guided_pacconv2d-3x3-dilation2-float64]",
@@ -15,6 +15,7 @@ FAULTS = {
     "UnwrittenTile": f"{FORWARD}[pacconv_transpose2d-5x5-stride2-float64]",
     "DroppedTap": f"{FORWARD}[pacconv2d-5x5-stride2-float64]",
     "DroppedPart": f"{BACKWARD}[pacconv2d-3x3-float64]",
+    "DroppedPart numerically": f"{GRADIENT}[pacconv2d-3x3-weight-float64]",
     "MissingPaddingInPooling": f"{FORWARD}[pacpool2d-3x3-float64]",
 }
 
@@ -28,7 +29,7 @@ def _interpreting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_is_red(fault: str, tmp_path: Path) -> None:
-    backend = f"faulty_backends.triton_kernels:{fault}"
+    backend = f"faulty_backends.triton_kernels:{fault.split()[0]}"
     end = run_cases(tmp_path, [(backend, FAULTS[fault])], smoke=False)
     assert end.outcomes(backend) == {FAULTS[fault]: "failed"}, end.outcomes(backend)
 

@@ -59,7 +59,7 @@ def test_every_empty_cell_has_a_reason(several: Run) -> None:
 def test_upsampling_rows_by_factor(several: Run) -> None:
     table = table_of(several, "joint_upsampling")
     (row,) = rows_of(table, method="joint_bilateral", backend="unfold", factor="8")
-    assert row["rmse"].text == "5.37"
+    assert row["rmse"].text == "5.374"
     assert row["time_ms"].text == "101"
     assert [cell["factor"].text for cell in rows_of(table, method="nearest", backend="unfold")] == ["4", "8", "16"]
 
@@ -75,6 +75,37 @@ def test_a_gain_has_its_interval_and_masks_have_their_borders(several: Run) -> N
     (row,) = rows_of(table, method="unary", backend="unfold")
     assert row["gain_half_interval_points"].empty
     assert "it takes two images and a baseline" in row["gain_interval_points"].reason
+
+
+def test_upsampling_rows_have_intervals_boundaries_parameters_and_published_errors(run_folder: Any) -> None:
+    run_folder.settings(["joint_upsampling"])
+    run_folder.green()
+    depth = {"factor": 8, "rmse": 8.4, "rmse_low": 7.9, "rmse_high": 8.9, "parameters": 0}
+    depth |= {"minus_bilinear": -1.25, "minus_bilinear_low": -1.5, "minus_bilinear_high": -1.0}
+    flow = {"factor": 4, "epe": 0.5, "epe_boundary": 1.25, "parameters": 55_000}
+    for method, dataset, factor, metrics in (
+        ("bilinear", "NYU Depth V2, depth in cm, 113 test frames", 8, depth),
+        ("pac", "MPI Sintel, flow in pixels", 4, flow),
+        ("pac", "embedded scenes 192x256, depth in cm", 8, depth),
+    ):
+        run_folder.case(
+            "joint_upsampling", f"test_quality[x{factor}-{dataset[:3]}-{method}]", method=method, dataset=dataset,
+            direction="quality", metrics=metrics,
+        )  # fmt: skip
+    run_folder.ran("joint_upsampling")
+    table = table_of(run_folder.read(), "joint_upsampling")
+    (row,) = rows_of(table, method="bilinear")
+    assert (row["rmse"].text, row["interval"].text, row["published"].text) == ("8.400", "7.90 to 8.90", "8.36")
+    assert row["minus_bilinear"].text == "\N{MINUS SIGN}1.25 (\N{MINUS SIGN}1.50 to \N{MINUS SIGN}1.00)"
+    assert row["epe_boundary"].reason == "depth has no motion, and so no motion boundary"
+    assert row["parameters"].text == "0"
+    (row,) = (row for row in rows_of(table, method="pac") if row["factor"].text == "4")
+    assert (row["rmse"].text, row["epe_boundary"].text, row["published"].text) == ("0.5000", "1.25", "0.105")
+    assert row["parameters"].text == "55000"
+    assert "one image has none" in row["interval"].reason
+    (row,) = (row for row in rows_of(table, method="pac") if row["factor"].text == "8")
+    assert row["published"].reason == "the paper prints no error of this method on this data"
+    assert any("may be compared with the published figure" in remark for remark in table.remarks)
 
 
 def test_hot_swapped_rows_stand_beside_the_plain_network(run_folder: Any) -> None:
@@ -315,12 +346,12 @@ def test_a_plain_reference_needs_no_gate_unless_it_is_asked_for(run_folder: Any)
 
 
 def test_an_unknown_suite_has_a_table(run_folder: Any) -> None:
-    run_folder.settings(["someones_suite"])
+    run_folder.settings(["a_stranger_s"])
     run_folder.green()
-    run_folder.case("someones_suite", "test_swap[fcn8s]", samples_s=[0.25], metrics={"agreement": 0.987})
-    run_folder.case("someones_suite", "test_swap[fcn32s]", outcome="skipped", reason="no weights")
-    run_folder.ran("someones_suite")
-    table = table_of(run_folder.read(), "someones_suite")
+    run_folder.case("a_stranger_s", "test_swap[fcn8s]", samples_s=[0.25], metrics={"agreement": 0.987})
+    run_folder.case("a_stranger_s", "test_swap[fcn32s]", outcome="skipped", reason="no weights")
+    run_folder.ran("a_stranger_s")
+    table = table_of(run_folder.read(), "a_stranger_s")
     (row,) = rows_of(table, case="test_swap[fcn8s]")
     assert (row["time_ms"].text, row["metric_agreement"].text) == ("250", "0.987")
     (row,) = rows_of(table, case="test_swap[fcn32s]")

@@ -16,6 +16,8 @@ from pacbench.records import Environment, JobRecord, RunSettings, read_lines
 from pacbench.running import coordinator as module
 from pacbench.running.coordinator import Coordinator
 
+sys.path.insert(0, str(Path(__file__).parent))  # for run_processes
+
 BACKENDS = """
 from pacbench.backend import Backend
 from pacbench.capabilities import Capabilities, Reason

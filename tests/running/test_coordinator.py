@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from run_processes import is_running, wait_for
 
 from pacbench.errors import UnknownNameError
 from pacbench.records import RunSettings
@@ -195,21 +195,6 @@ def test_settings_of_the_current_folder_do_not_reach_jobs(runner, tmp_path: Path
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option")
     assert runner.run()[1] == 0
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> bool:
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.05)
-    return condition()
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process is there and is no zombie that nobody has waited for yet."""
-    try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize(("name", "value"), [("kept", "0"), ("default", None)])

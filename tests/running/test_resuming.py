@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,12 +10,16 @@ import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
 
+from pacbench.frame import read_run
 from pacbench.records import Environment, RunSettings, read_lines
 from pacbench.running import coordinator as module
-from pacbench.running.job import Job, job_key
+from pacbench.running import job as job_module
+from pacbench.running.job import Job
 
 
 def test_resume_runs_only_what_is_left(runner):
@@ -58,14 +63,43 @@ def test_resume_never_reuses_what_is_stale(
     assert not set(after.items()) & set(before.items())
 
 
+def test_a_resumed_run_that_is_killed_holds_no_result_of_another_state(
+    runner, environment: Environment, monkeypatch: pytest.MonkeyPatch
+):
+    runner.run()
+    other = environment.model_copy(update={"package_hash": "b"})
+    monkeypatch.setattr(module, "describe_environment", lambda **_: other)
+    monkeypatch.setattr(module.RunSession, "do", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    console = Console(file=runner.output)
+    found = module.Coordinator(runner.folder, runner.settings(), console, resume=True, targets=runner.targets).run()
+    assert found == (None, 130)
+    run = read_run(runner.folder)
+    assert run.environment == other
+    assert set(run.frame["outcome"]) == {"lost"}
+    assert not any(state.green for state in run.gate.values())
+
+
+def test_a_changed_suite_runs_again(runner, write_suite: Callable[..., str]):
+    runner.run()
+    write_suite("work", "def test_other(backend): pass")
+    run, code = runner.run(resume=True)
+    assert code == 0
+    assert list(runner.outcomes(run)) == ["Good test_work.py::test_other"]
+    assert [job.suite for job in runner.jobs()] == ["gradients", "work", "work"]
+
+
 def test_the_key_depends_on_all_that_a_result_does(environment: Environment):
     def settings(**change: object) -> RunSettings:
         given = {"suites": ["a"], "backends": ["b"], "profile": "quick", "rounds": 1, "command": "", "started": ""}
         return RunSettings(**(given | change))
 
+    def job_key(*arguments: Any, suite_code: str = "s", **rest: Any) -> str:
+        return job_module.job_key(*arguments, suite_code=suite_code, **rest)
+
     job = Job("a", "b")
     keys = [
         job_key(job, settings(), environment, backend_code="c", data=None),
+        job_key(job, settings(), environment, backend_code="c", data=None, suite_code="x"),
         job_key(Job("x", "b"), settings(), environment, backend_code="c", data=None),
         job_key(Job("a", "x"), settings(), environment, backend_code="c", data=None),
         job_key(Job("a", "b", 1), settings(), environment, backend_code="c", data=None),

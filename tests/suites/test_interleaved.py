@@ -11,10 +11,14 @@ import torch
 
 from pacbench.backends.unfold import UnfoldBackend
 from pacbench.commands.interleaved import InterleavedPlan, run_interleaved
+from pacbench.crf import FullCRF
+from pacbench.models.pac_joint_upsample import PacJointUpsample
 from pacbench.records import CaseRecord, Environment, read_lines
+from pacbench.registry import get_backend
 from pacbench.running.allocator import KEPT, with_allocator, without_kept_heap
-from pacbench.suites.operators import accuracy, extra_memory, interleaved, parts, scaling
+from pacbench.suites.operators import accuracy, extra_memory, interleaved, parts, scaling, subjects
 from pacbench.suites.operators.subjects import SMALL_SUBJECTS, SUBJECTS, Subject
+from pacbench.suites.operators.upsampling_twin import TWINS, PlainTwin
 
 BY_NAME = {subject.name: subject for subject in SMALL_SUBJECTS}
 
@@ -104,9 +108,54 @@ def test_time_per_pixel_is_measured_for_each_size():
     assert scaling.spread_percent([2.0, 3.0, 2.5]) == 50
 
 
+def test_the_twin_has_the_same_branches_and_as_many_numbers_to_learn():
+    pac, plain = PacJointUpsample(8), PlainTwin(8)
+    shapes = [{name: tuple(value.shape) for name, value in one.state_dict().items()} for one in (pac, plain)]
+    assert shapes[0] == shapes[1]
+    plain(torch.rand(1, 1, 2, 3), torch.rand(1, 3, 16, 24)).sum().backward()
+    assert all(float(parameter.grad.abs().sum()) > 0 for parameter in plain.branch_g.parameters())
+
+
+@pytest.mark.parametrize("direction", ["forward", "forward_backward"])
+def test_the_twin_is_timed_in_turns_and_its_memory_measured(direction):
+    found = parts.upsampling(TWINS["quick"], direction, UnfoldBackend(), "unfold", 3)
+    metrics = found["metrics"]
+    assert len(found["samples_s"]) == len(found["per_item"]) == 3
+    assert metrics["ratio_to_plain"] == pytest.approx(metrics["ms"] / metrics["plain_ms"])
+    assert metrics["memory_share_of_against"] == pytest.approx(metrics["peak_mb"] / metrics["against_peak_mb"])
+    assert metrics["peak_mb"] > metrics["plain_peak_mb"] > 0
+    assert metrics["peak_mb"] * 1e6 > 25 * 32 * 48 * 64 * 4  # the copies of the last doubling
+
+
+def test_a_training_step_learns():
+    step = TWINS["quick"].call(None, "forward_backward")
+    before, after = step(), step()
+    assert float((before - after).abs().max()) > 0
+
+
 def test_only_a_backend_with_instruction_sets_is_asked_for_them():
     with pytest.raises(parts.NotMeasurableError, match="got backend unfold, expected native"):
         parts.instruction_sets(BY_NAME["W1-small"], "unfold", 1)
+
+
+def test_the_lattice_is_compared_by_one_thread_and_by_two():
+    subject = BY_NAME["W3-small"]
+    if reasons := [*subjects.full_crf_reasons(), *FullCRF.unavailable_reasons()]:
+        pytest.skip("; ".join(reasons))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        found = parts.lattice(subject, get_backend("native"), 2)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    metrics = found["metrics"]
+    for name in ("1_thread", "2_threads"):
+        ratio = metrics["lattice_pydensecrf2_ms"] / metrics[f"lattice_{name}_ms"]
+        assert metrics[f"lattice_times_faster_on_{name}"] == pytest.approx(ratio)
+    assert list(found["per_item"]) == ["sample 0", "sample 1"]
+    with pytest.raises(parts.NotMeasurableError, match="got W1-small, expected the messages of a CRF"):
+        parts.lattice(BY_NAME["W1-small"], get_backend("native"), 1)
 
 
 def test_a_plan_takes_the_cases_and_parts_that_were_asked_for():
@@ -118,6 +167,9 @@ def test_a_plan_takes_the_cases_and_parts_that_were_asked_for():
     plan, _ = interleaved.plan_of(["--backend=native", "--against=unfold", "--turns=7", "--output=records"])
     assert plan.subjects == SUBJECTS
     assert (plan.parts, plan.against, plan.turns) == (interleaved.PARTS, "unfold", 7)
+    assert plan.twin is TWINS["standard"]
+    plan, _ = interleaved.plan_of(["--backend=native", "--cases=W1", "--output=records"])
+    assert plan.twin is None
 
 
 def test_a_case_that_fails_is_a_record_and_the_rest_goes_on(tmp_path):
@@ -138,7 +190,7 @@ def test_a_case_that_fails_is_a_record_and_the_rest_goes_on(tmp_path):
 
 def test_the_command_measures_in_small_and_leaves_records_and_tables(tmp_path, capfd):
     plan = InterleavedPlan(
-        "unfold", None, ("W3", "W4-"), ("time", "accuracy", "threads", "isa"), "quick", 1, KEPT
+        "unfold", None, ("W3", "W4-", "PJU8"), ("time", "accuracy", "threads", "isa", "upsampling"), "quick", 1, KEPT
     )  # fmt: skip
     assert run_interleaved(plan, tmp_path, timeout_s=300) == 0
     machine, environment, *found = read_lines(tmp_path / "interleaved.jsonl")
@@ -152,7 +204,7 @@ def test_the_command_measures_in_small_and_leaves_records_and_tables(tmp_path, c
         for part in ("time", "accuracy")
         for name in ("W3-small", "W4-small")
         for direction in ("forward", "forward_backward")
-    }
+    } | {f"upsampling[PJU8-small-{direction}]" for direction in ("forward", "forward_backward")}
     for record in records.values():
         assert record.outcome == "passed", record.reason
         assert record.metrics
@@ -163,6 +215,8 @@ def test_the_command_measures_in_small_and_leaves_records_and_tables(tmp_path, c
     assert timed.per_item["sample 0"]["backend_s"] == timed.samples_s[0]
     told = (tmp_path / "interleaved.txt").read_text()
     assert "W4-small" in told
+    assert "PJU8-small" in told
+    assert "for the plain twin" in told
     printed = capfd.readouterr().out
     assert "Interleaved samples" in printed
     assert str(tmp_path / "interleaved.jsonl") in printed

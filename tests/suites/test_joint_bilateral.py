@@ -24,27 +24,27 @@ def by_loops(guide, truth, known, factor, reach):
         for x in range(start, width, factor)
         if known[y, x]
     ]  # fmt: skip
-    output = np.full((height, width), np.nan)
+    output = np.full(truth.shape, np.nan)
     for y in range(height):
         for x in range(width):
-            weighted = weights = 0.0
+            weighted, weights = np.zeros(len(truth)), 0.0
             for sample_y, sample_x in samples:
                 if max(abs(sample_y - y), abs(sample_x - x)) > reach * factor:
                     continue
                 distance = ((sample_y - y) ** 2 + (sample_x - x) ** 2) / (SPATIAL_SIGMA * factor) ** 2
                 difference = ((guide[:, sample_y, sample_x] - guide[:, y, x]) ** 2).sum() / COLOUR_SIGMA**2
                 weight = math.exp(-0.5 * distance) * math.exp(-0.5 * difference)
-                weighted += weight * truth[sample_y, sample_x]
+                weighted += weight * truth[:, sample_y, sample_x]
                 weights += weight
             if weights > 1e-12:
-                output[y, x] = weighted / weights
+                output[:, y, x] = weighted / weights
     return output
 
 
-def image(height, width, *, holes):
+def image(height, width, *, holes, colours=3, channels=2):
     rng = np.random.default_rng(height * width)
-    guide = rng.random((3, height, width)) * 120
-    truth = rng.random((height, width)) * 50
+    guide = rng.random((colours, height, width)) * 120
+    truth = rng.random((channels, height, width)) * 50
     known = rng.random((height, width)) < (0.6 if holes else 1.1)
     return guide, truth, known
 
@@ -53,11 +53,12 @@ def tensors(guide, truth, known, factor):
     return low_resolution(torch.from_numpy(guide), torch.from_numpy(truth), torch.from_numpy(known), factor)
 
 
+@pytest.mark.parametrize("colours", [1, 3], ids=["grey", "colour"])
 @pytest.mark.parametrize("holes", [False, True], ids=["all_known", "holes"])
 @pytest.mark.parametrize(("factor", "size"), [(2, (9, 10)), (3, (13, 11)), (4, (12, 16)), (4, (13, 15)), (8, (17, 30))])
 @pytest.mark.parametrize("method", ["operator", "tap_by_tap"])
-def test_it_is_the_weighted_mean_of_the_samples(method, factor, size, holes):
-    guide, truth, known = image(*size, holes=holes)
+def test_it_is_the_weighted_mean_of_the_samples(method, factor, size, holes, colours):
+    guide, truth, known = image(*size, holes=holes, colours=colours)
     low = tensors(guide, truth, known, factor)
     upsample = (
         JointBilateral(COLOUR_SIGMA, SPATIAL_SIGMA, UnfoldBackend())
@@ -65,15 +66,15 @@ def test_it_is_the_weighted_mean_of_the_samples(method, factor, size, holes):
         else TapByTap(COLOUR_SIGMA, SPATIAL_SIGMA)
     )
     expected = by_loops(guide, truth, known, factor, reach_in_samples(factor))
-    expected = np.where(np.isnan(expected), aligned_bilinear(low)[0, 0].numpy(), expected)
-    np.testing.assert_allclose(upsample(low)[0, 0].numpy(), expected, rtol=1e-9)
+    expected = np.where(np.isnan(expected), aligned_bilinear(low)[0].numpy(), expected)
+    np.testing.assert_allclose(upsample(low)[0].numpy(), expected, rtol=1e-9)
 
 
 def test_a_sample_is_read_where_it_was_taken():
     """With a narrow colour kernel a pixel of unique colour keeps its own value, to the pixel."""
     guide, truth, known = image(16, 16, holes=False)
-    upsampled = JointBilateral(1e-2, 1.0, UnfoldBackend())(tensors(guide, truth, known, 4))[0, 0]
-    np.testing.assert_allclose(upsampled[1::4, 1::4].numpy(), truth[1::4, 1::4], rtol=1e-12)
+    upsampled = JointBilateral(1e-2, 1.0, UnfoldBackend())(tensors(guide, truth, known, 4))[0]
+    np.testing.assert_allclose(upsampled[:, 1::4, 1::4].numpy(), truth[:, 1::4, 1::4], rtol=1e-12)
 
 
 def test_pixels_without_a_like_coloured_sample_take_the_bilinear_value():
@@ -82,7 +83,7 @@ def test_pixels_without_a_like_coloured_sample_take_the_bilinear_value():
     upsampled = JointBilateral(1e-2, 1.0, UnfoldBackend())(low)
     elsewhere = torch.ones(16, 16, dtype=torch.bool)
     elsewhere[1::4, 1::4] = False
-    torch.testing.assert_close(upsampled[0, 0][elsewhere], aligned_bilinear(low)[0, 0][elsewhere])
+    torch.testing.assert_close(upsampled[0][:, elsewhere], aligned_bilinear(low)[0][:, elsewhere])
 
 
 def test_values_under_the_mask_do_not_matter():

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from pacbench.backends.unfold import UnfoldBackend
-from pacbench.suites.operators.cases import CASES, CASES_OF_PROFILE, SMALL_CASES
+from pacbench.suites.operators.cases import CASES, CASES_OF_PROFILE, KERNEL_PREDICTION, SMALL_CASES
 from pacbench.suites.operators.models import MODELS, SMALL_MODELS
 from pacbench.suites.operators.workload import pac_operator, plain_operator, tensors, timed_call
 
@@ -48,6 +48,23 @@ def test_no_gradient_to_the_guide_is_counted_where_there_is_none():
     case = BY_NAME["W3"]
     arguments, guide, output = 21 * 187500 + 3 * 187500 + 21 * 21 * 25 + 21, 3 * 187500, 21 * 187500
     assert case.compulsory_bytes("forward_backward") == 4 * (2 * (arguments + output) + arguments - guide)
+
+
+def test_kernel_prediction_is_counted_by_hand_and_reads_its_filters():
+    pixels = 375 * 500
+    assert KERNEL_PREDICTION.flops("forward") == 2 * 21 * 25 * pixels
+    assert KERNEL_PREDICTION.compulsory_bytes("forward") == 4 * (21 + 25 + 21) * pixels
+    assert KERNEL_PREDICTION.differentiated == ("input", "kernel")
+    assert KERNEL_PREDICTION.plain_twin.shapes == {"input": (1, 21, 375, 500)}
+
+
+def test_kernel_prediction_is_the_sum_that_it_names():
+    case = next(case for case in CASES_OF_PROFILE["quick"] if case.name == "KP-small")
+    given = tensors(case)
+    filters = given["kernel"].flatten(2, 3)
+    torch.testing.assert_close(filters.sum(2), torch.ones(1, 1, *case.image))
+    columns = F.unfold(given["input"], 5, padding=2).view(1, 21, 25, *case.image)
+    torch.testing.assert_close(pac_operator(case, given, UnfoldBackend()), (columns * filters).sum(2))
 
 
 def test_shapes_are_those_of_the_workloads():
@@ -113,8 +130,9 @@ def test_forward_is_timed_without_and_backward_with_gradients():
 
 
 def test_the_quick_profile_times_the_same_operators_on_smaller_images():
-    assert [case.name for case in CASES_OF_PROFILE["quick"]] == [f"{case.name}-small" for case in CASES]
-    for small, case in zip(SMALL_CASES, CASES, strict=True):
+    quick, standard = CASES_OF_PROFILE["quick"], CASES_OF_PROFILE["standard"]
+    assert [case.name for case in quick] == [f"{case.name}-small" for case in standard]
+    for small, case in zip(quick, standard, strict=True):
         assert (small.operator, small.channels, small.outputs, small.guide_channels, small.messages) == (
             case.operator, case.channels, case.outputs, case.guide_channels, case.messages,
         )  # fmt: skip
@@ -125,7 +143,8 @@ def test_the_quick_profile_times_the_same_operators_on_smaller_images():
 def test_whole_crfs_are_of_the_size_that_users_have():
     shapes = {model.name: (model.shapes["unary"], model.output_shape) for model in MODELS}
     assert set(shapes.values()) == {((1, 21, 375, 500), (1, 21, 375, 500))}
-    assert list(shapes) == ["pac_crf_32", "pac_crf_16_64", "conv_crf_11", "conv_crf_7", "full_crf"]
+    names = ["pac_crf_32", "pac_crf_16_64", "conv_crf_11", "conv_crf_7", "full_crf", "bcl_crf", "full_crf_pydensecrf2"]
+    assert list(shapes) == names
     assert [model.name for model in SMALL_MODELS] == [f"{name}-small" for name in shapes]
 
 
@@ -137,15 +156,18 @@ def test_whole_crfs_are_of_the_size_that_users_have():
         ("conv_crf_11", 5 * 2 * 21 * 121 * 94 * 125),
         ("conv_crf_7", 5 * 2 * 21 * 49 * 94 * 125),
         ("full_crf", None),
+        ("bcl_crf", None),
+        ("full_crf_pydensecrf2", None),
     ],
 )
 def test_operations_of_whole_crfs_are_those_of_their_messages(name, forward):
     (model,) = (model for model in MODELS if model.name == name)
     assert model.flops("forward") == forward
-    assert ("forward_backward" in model.directions) == name.startswith("pac_crf")
+    learned = ("pac_crf_32", "pac_crf_16_64", "full_crf", "bcl_crf")
+    assert ("forward_backward" in model.directions) == (name in learned)
 
 
-@pytest.mark.parametrize("model", [model for model in SMALL_MODELS if model.kind != "full_crf"], ids=lambda m: m.name)
+@pytest.mark.parametrize("model", [model for model in SMALL_MODELS if model.messages], ids=lambda m: m.name)
 def test_a_whole_crf_updates_the_unary(model):
     given = model.tensors()
     output = model.run(UnfoldBackend())(given)

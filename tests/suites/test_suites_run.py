@@ -3,24 +3,29 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-from pacbench.crf import FullCRF
+from pacbench.crf import FullCRF, FullCRFPydensecrf2
+from pacbench.data import scenes
+from pacbench.models.msg_net import MSGNet
 from pacbench.records import CaseRecord, read_lines
 
 
-def records(suite, folder, *options):
+def records(suite, folder, *options, backend="unfold", code=0):
     (folder / "pytest.ini").write_text("[pytest]\n")
     words = [sys.executable, "-m", "pytest", "--pyargs", f"pacbench.suites.{suite}", "-c", str(folder / "pytest.ini")]
     words += [
         "-p",
         "no:cacheprovider",
-        "--pacbench-backend=unfold",
+        f"--pacbench-backend={backend}",
         f"--pacbench-output={folder}",
         "--pacbench-job=job",
     ]
     done = subprocess.run([*words, *options], cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == code, done.stdout + done.stderr
     found = [line for line in read_lines(folder / "records" / "job.jsonl") if isinstance(line, CaseRecord)]
     return {record.case.partition("::")[2]: record for record in found}
 
@@ -48,38 +53,124 @@ def test_operators_beside_the_plain_operator(tmp_path):
 
 
 def test_whole_crfs_beside_full_crf(tmp_path):
-    found = records("operators", tmp_path, "-k", "conv_crf_7 or full_crf")
-    assert found.keys() == {"test_model[conv_crf_7-small-forward]", "test_full_crf[full_crf-small-forward]"}
-    convolutional, full = found["test_model[conv_crf_7-small-forward]"], found["test_full_crf[full_crf-small-forward]"]
+    found = records("operators", tmp_path, "-k", "conv_crf_7 or full_crf or bcl_crf")
+    convolutional = found.pop("test_model[conv_crf_7-small-forward]")
+    full = found.pop("test_full_crf[full_crf_pydensecrf2-small-forward]")
     assert convolutional.outcome == "passed", convolutional.reason
     assert (convolutional.operator, convolutional.direction, len(convolutional.samples_s)) == ("ConvCRF", "forward", 3)
-    assert (full.operator, full.method) == ("FullCRF", "reference:full_crf")
-    if FullCRF.unavailable_reasons():
+    assert (full.operator, full.method) == ("FullCRFPydensecrf2", "reference:full_crf")
+    if FullCRFPydensecrf2.unavailable_reasons():
         assert full.outcome == "skipped"
         assert "pip install pacbench[full-crf]" in full.reason
     else:
         assert full.outcome == "passed", full.reason
+    directions = ("forward", "forward_backward")
+    assert found.keys() == {f"test_model[{crf}-small-{way}]" for crf in ("full_crf", "bcl_crf") for way in directions}
+    for record in found.values():
+        assert (record.outcome, record.reason) == ("skipped", "backend unfold: has no permutohedral lattice")
 
 
-def test_joint_upsampling_of_both_data_sets(tmp_path):
-    found = records(
-        "joint_upsampling", tmp_path, "--pacbench-methods=bilinear,guided_filter", f"--pacbench-data-root={tmp_path}"
-    )
+def test_whole_crfs_on_the_lattice_of_native(tmp_path):
+    if reasons := FullCRF.unavailable_reasons():
+        pytest.skip("; ".join(reasons))
+    found = records("operators", tmp_path, "-k", "test_model and (full_crf or bcl_crf)", backend="native")
+    assert len(found) == 4
+    for record in found.values():
+        assert record.outcome == "passed", record.reason
+        assert record.operator == ("FullCRF" if "full_crf" in record.case else "BCLCRF")
+
+
+def test_joint_upsampling_of_the_embedded_data(tmp_path):
+    found = records("joint_upsampling", tmp_path, "--pacbench-methods=bilinear,guided_filter,msg_net")
     for method in ("bilinear", "guided_filter"):
-        for data in ("scenes", "motorcycle"):
-            record = found.pop(f"test_quality[x4-{method}-{data}]")
+        for data in ("scenes", "scenes_flow", "motorcycle"):
+            record = found.pop(f"test_quality[x4-{data}-{method}]")
+            measure = "epe" if data == "scenes_flow" else "rmse"
             assert record.outcome == "passed", record.reason
             assert (record.method, record.direction, record.metrics["factor"]) == (method, "quality", 4)
-            errors = [metrics["rmse"] for metrics in record.per_item.values()]
-            assert record.metrics["rmse"] == pytest.approx(sum(errors) / len(errors))
+            errors = [metrics[measure] for metrics in record.per_item.values()]
+            assert record.metrics[measure] == pytest.approx(sum(errors) / len(errors))
+            assert record.metrics["parameters"] == 0
+            if data == "motorcycle":
+                assert "one image has no interval" in record.notes
+            else:
+                assert record.metrics[f"{measure}_low"] < record.metrics[measure] < record.metrics[f"{measure}_high"]
+                if data == "scenes":
+                    assert (record.metrics["minus_bilinear_high"] < 0) == (method == "guided_filter")
+            assert ("epe_boundary" in record.metrics) == (data == "scenes_flow")
             assert bool(record.parameters) == (method == "guided_filter")
             assert record.panel is None or (tmp_path / record.panel).is_file()
             assert (record.panel is not None) == (data == "scenes")
-        timed = found.pop(f"test_time[x4-{method}]")
-        assert (timed.direction, len(timed.samples_s)) == ("total", 3)
-    assert {name: record.outcome for name, record in found.items()} == {
-        "test_data[scenes]": "passed",
-        "test_data[motorcycle]": "passed",
-        "test_data[data_root]": "skipped",
-    }
-    assert "embedded data only" in found["test_data[data_root]"].reason
+            if data != "motorcycle":
+                timed = found.pop(f"test_time[x4-{data}-{method}]")
+                assert (timed.direction, len(timed.samples_s)) == ("total", 3)
+    for data in ("scenes", "scenes_flow", "motorcycle"):
+        assert found.pop(f"test_data[{data}]").outcome == "passed"
+        untrained = found.pop(f"test_quality[x4-{data}-msg_net]")
+        assert untrained.outcome == "skipped"
+        assert "pacbench train upsample --method msg_net" in untrained.reason
+    timed = found.pop("test_time[x4-scenes-msg_net]")
+    assert timed.outcome == "passed", timed.reason
+    assert timed.metrics["parameters"] == sum(parameter.numel() for parameter in MSGNet(4).parameters())
+    assert "twice the time" in found.pop("test_time[x4-scenes_flow-msg_net]").reason
+    assert not found
+
+
+def test_joint_upsampling_of_a_folder_and_of_factors(tmp_path):
+    """Flow of a folder in the layout of Middlebury, with unknown flow, at a factor that is no power of two."""
+    root = tmp_path / "data"
+    for name in ("one", "two"):
+        scene = scenes.scene("val", len(name), (40, 56))
+        (root / name).mkdir(parents=True)
+        Image.fromarray(scene.image.permute(1, 2, 0).to(torch.uint8).numpy()).save(root / name / "frame10.png")
+        flow = scene.flow.permute(1, 2, 0).numpy().copy()
+        flow[10:13, 20:24] = 1e10
+        header = np.array([202021.25], "<f4").tobytes() + np.array([56, 40], "<i4").tobytes()
+        (root / name / "flow10.flo").write_bytes(header + flow.astype("<f4").tobytes())
+    found = records(
+        "joint_upsampling", tmp_path, "--pacbench-methods=nearest,joint_bilateral,pac", "--pacbench-factor=3,4",
+        f"--pacbench-data-root={root}",
+    )  # fmt: skip
+    assert found["test_data[middlebury_flow]"].metrics["images"] == 2
+    for factor in (3, 4):
+        for method in ("nearest", "joint_bilateral"):
+            record = found[f"test_quality[x{factor}-middlebury_flow-{method}]"]
+            assert record.outcome == "passed", record.reason
+            assert record.metrics["factor"] == factor
+            assert record.per_item.keys() == {"one", "two"}
+            assert 0 < record.metrics["epe"] < record.metrics["epe_boundary"]
+    for case in ("test_quality", "test_time"):
+        refused = found[f"{case}[x3-middlebury_flow-pac]"]
+        assert refused.outcome == "skipped"
+        assert "got factor 3, expected a power of two" in refused.reason
+    assert "--data-root DIR" in found["test_quality[x4-middlebury_flow-pac]"].reason
+
+
+def test_joint_upsampling_of_a_folder_with_nothing_for_it(tmp_path):
+    root = tmp_path / "data"
+    root.mkdir()
+    found = records("joint_upsampling", tmp_path, "--pacbench-methods=nearest", f"--pacbench-data-root={root}", code=1)
+    assert {record.outcome for record in found.values()} == {"error"}
+    for record in found.values():
+        assert "got no data set for joint upsampling, expected one of: NYU Depth V2" in record.reason
+
+
+def test_a_broken_image_is_named_and_left_out(tmp_path):
+    root = tmp_path / "data"
+    for name in ("good", "bad"):
+        (root / name).mkdir(parents=True)
+        Image.fromarray(np.full((20, 24, 3), 9, np.uint8)).save(root / name / "color.png")
+        Image.fromarray(np.full((20, 24), 9, np.uint8)).save(root / name / "disp_gt.png")
+    Image.fromarray(np.full((5, 6), 9, np.uint8)).save(root / "good" / "noisy_lr_04x.png")
+    (root / "bad" / "disp_gt.png").write_bytes(b"\x89PNG\r\n")
+    found = records("joint_upsampling", tmp_path, "--pacbench-methods=nearest,bicubic_top_left",
+                    f"--pacbench-data-root={root}", "--pacbench-factor=4,8", code=1)  # fmt: skip
+    assert found["test_data[middlebury]"].outcome == "failed"
+    assert "bad/disp_gt.png: got a file that cannot be decoded" in found["test_data[middlebury]"].reason
+    quality = found["test_quality[x4-middlebury-nearest]"]
+    assert quality.outcome == "passed", quality.reason
+    assert quality.per_item == {"good": {"rmse": 0.0}}
+    assert "1 of 2 images left out because they cannot be read: see test_data" in quality.notes
+    assert found["test_quality[x4-middlebury_noisy-nearest]"].outcome == "passed"
+    assert "expected one that came with the data: 4" in found["test_quality[x8-middlebury_noisy-nearest]"].reason
+    assert "cannot be sampled elsewhere" in found["test_quality[x4-middlebury_noisy-bicubic_top_left]"].reason

@@ -236,7 +236,7 @@ def test_the_command_trains_and_resumes(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["fnc"], "train: got 'fnc', expected one of fcn, crf, pacfcn"),
+        (["fnc"], "train: got 'fnc', expected one of fcn, crf, pacfcn or upsample"),
         (["fcn", "--crop", "24"], "--crop: got '24', expected HEIGHTxWIDTH"),
         (["crf", "--dilations", "a"], "--dilations: got 'a', expected numbers joined by -"),
         (["fcn", "--network", "resnet"], "train: got 'resnet' for network, expected it to fit"),

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -17,8 +18,17 @@ pytestmark = pytest.mark.usefixtures("needs_triton")
 CONTRACTIONS = ("gather_contraction", "kernel_gradient", "weight_gradient")
 """Kernels made of matrix products."""
 
-UNSPILLED = ("conv5x5-32", "conv3x3-32", "conv5x5-64", "conv3x3-64", "crf")
-"""Workloads whose kernels must not spill on sm_90: C = O = 32 and 64, 5x5 and 3x3, and the CRF of 21 classes."""
+SPILLING_ON_SM_80 = {
+    "gather_contraction upsampling5x5x2-32-tf32-64x32x32-w4s2",
+    "kernel_gradient conv3x3-64-bfloat16-64x64x32-w4s2",
+    "kernel_gradient conv3x3-64-float16-64x64x32-w4s2",
+    "kernel_gradient conv5x5-32-float32-64x32x16-w4s3",
+    "kernel_gradient conv5x5-64-bfloat16-64x64x32-w4s2",
+    "kernel_gradient conv5x5-64-float16-64x64x32-w4s2",
+    "weight_gradient crf5x5-21-float32-64x32x16-w4s2",
+    "weight_gradient crf5x5-21-tf32-64x32x32-w4s2",
+}
+"""What ptxas spills on sm_80, at most 32 bytes, to fit one more block on a multiprocessor (docs/triton_backend.md)."""
 
 Compile = Callable[[str], Sequence[ResourceRecord]]
 
@@ -35,21 +45,25 @@ print(json.dumps([record.model_dump(mode="json") for record in compiling.records
 """Compiles in a process of its own: others may have changed what this one knows of Triton."""
 
 
-def _compiled(*words: str) -> list[ResourceRecord]:
+def _compiled(*words: str) -> str:
     done = subprocess.run([sys.executable, "-c", ALONE, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
-    return [ResourceRecord.model_validate(record) for record in json.loads(done.stdout.splitlines()[-1])]
+    return done.stdout.splitlines()[-1]
+
+
+def _records(text: str) -> list[ResourceRecord]:
+    return [ResourceRecord.model_validate(record) for record in json.loads(text)]
 
 
 @pytest.fixture(scope="module")
-def compiled() -> Compile:
+def compiled(built_once: Callable[[str, Callable[[Path], object]], Path]) -> Compile:
     """The records of a target, compiled once."""
-    found: dict[str, Sequence[ResourceRecord]] = {}
 
     def of(target: str) -> Sequence[ResourceRecord]:
-        if target not in found:
-            found[target] = _compiled(target, "all")
-        return found[target]
+        folder = built_once(
+            f"triton-{target}", lambda filling: (filling / "records.json").write_text(_compiled(target, "all"))
+        )
+        return _records((folder / "records.json").read_text())
 
     return of
 
@@ -61,12 +75,16 @@ def test_within_the_budget(target: str, compiled: Compile) -> None:
     assert not worse, "\n".join(worse)
 
 
-def test_nothing_spills(compiled: Compile) -> None:
-    chosen = [record for record in compiled("sm_90") if record.variant.startswith(UNSPILLED)]
-    chosen = [record for record in chosen if "float64" not in record.variant]
-    assert len(chosen) > 40
-    spilling = [record.name for record in chosen if record.spilled_bytes or record.stack_bytes]
-    assert not spilling
+def test_nothing_spills_on_sm_90(compiled: Compile) -> None:
+    found = compiled("sm_90")
+    assert len(found) > 100
+    assert [record.name for record in found if record.spilled_bytes or record.stack_bytes] == []
+
+
+def test_nothing_but_what_is_known_spills_on_sm_80(compiled: Compile) -> None:
+    spilling = [record for record in compiled("sm_80") if record.spilled_bytes or record.stack_bytes]
+    assert {f"{record.kernel} {record.variant}" for record in spilling} <= SPILLING_ON_SM_80
+    assert max((record.stack_bytes for record in spilling), default=0) <= 32
 
 
 @pytest.mark.parametrize("target", ["sm_90", "sm_80"])
@@ -91,7 +109,7 @@ def test_no_kernel_uses_atomics(compiled: Compile) -> None:
 @pytest.mark.parametrize("target", ["sm_100", "gfx942"])
 def test_compiles_for_other_targets(target: str) -> None:
     """The main convolution, forwards and backwards, in the dtypes of training, with matrix instructions."""
-    found = _compiled(target, "conv5x5-32", "tf32" if target == "sm_100" else "float32", "bfloat16")
+    found = _records(_compiled(target, "conv5x5-32", "tf32" if target == "sm_100" else "float32", "bfloat16"))
     assert {record.kernel for record in found} >= set(CONTRACTIONS)
     products = [record for record in found if record.kernel in CONTRACTIONS]
     assert [record.name for record in products if not record.instructions.get("mma")] == []

@@ -4,11 +4,6 @@
 
 namespace pacbench {
 
-// A plane of an image, 0 around it.
-template <class A> PACBENCH_INLINE A padded(const A *plane, int y, int x, int height, int width) {
-  return y >= 0 && y < height && x >= 0 && x < width ? read(plane + (long long)y * width + x) : A(0);
-}
-
 // Rows and columns of the guide: where a tap lies, and the window's centre.
 PACBENCH_INLINE int tap_row(const Call &c, int y, int ky) {
   return y * c.guide_stride_height + ky * c.dilation_height - c.guide_padding_height;
@@ -28,24 +23,42 @@ template <class A> PACBENCH_INLINE A cut(const Call &c, A difference) {
   return c.asymmetric && difference < A(0) ? A(0) : difference;
 }
 
-// f_i of one guide channel.
-template <class A> PACBENCH_INLINE A centre(const Call &c, int image, int channel, int y, int x) {
-  const long long channel_index = (long long)image * c.guide_channels + channel;
-  if (c.centres)
-    return read((const A *)c.centres + (channel_index * c.out_height + y) * c.out_width + x);
-  const A *plane = (const A *)c.guide + channel_index * plane_of(c.guide_height, c.guide_width);
-  return padded(plane, centre_row(c, y), centre_column(c, x), c.guide_height, c.guide_width);
+// Where a pixel lies in an image whose planes are walked one by one; outside it there are zeros.
+struct Walked {
+  long long at, plane;
+  bool inside;
+};
+PACBENCH_INLINE Walked walked(long long first_plane, int y, int x, int height, int width) {
+  const long long plane = plane_of(height, width);
+  return {first_plane * plane + (long long)y * width + x, plane, y >= 0 && y < height && x >= 0 && x < width};
+}
+template <class A> PACBENCH_INLINE A next(const A *image, Walked &place) {
+  const A value = place.inside ? read(image + place.at) : A(0);
+  place.at += place.plane;
+  return value;
+}
+
+// The values f_i of a window's centre, from a plane of the guide (image times channels, plus channel) on.
+template <class A> PACBENCH_INLINE const A *centres_of(const Call &c) { return (const A *)(c.centres ? c.centres : c.guide); }
+PACBENCH_INLINE Walked walk_centres(const Call &c, long long first_plane, int y, int x) {
+  return c.centres ? walked(first_plane, y, x, c.out_height, c.out_width)
+                   : walked(first_plane, centre_row(c, y), centre_column(c, x), c.guide_height, c.guide_width);
+}
+
+// The values f_j of a tap, likewise.
+PACBENCH_INLINE Walked walk_tap(const Call &c, long long first_plane, int y, int x, int ky, int kx) {
+  return walked(first_plane, tap_row(c, y, ky), tap_column(c, x, kx), c.guide_height, c.guide_width);
 }
 
 // d² of a tap: over all guide channels, or over the kernel channel's own.
 template <class A> PACBENCH_INLINE A distance(const Call &c, int image, int channel, int y, int x, int ky, int kx) {
-  const int first = c.kernel_channels == 1 ? 0 : channel;
-  const int last = c.kernel_channels == 1 ? c.guide_channels : channel + 1;
-  const int row = tap_row(c, y, ky), column = tap_column(c, x, kx);
+  const int first = c.kernel_channels == 1 ? 0 : channel, count = c.kernel_channels == 1 ? c.guide_channels : 1;
+  const long long plane = (long long)image * c.guide_channels + first;
+  Walked tap = walk_tap(c, plane, y, x, ky, kx), centre = walk_centres(c, plane, y, x);
   A sum = A(0);
-  for (int g = first; g < last; g++) {
-    const A *plane = (const A *)c.guide + ((long long)image * c.guide_channels + g) * plane_of(c.guide_height, c.guide_width);
-    const A difference = cut(c, padded(plane, row, column, c.guide_height, c.guide_width) - centre<A>(c, image, g, y, x));
+#pragma unroll 1 // unrolled, it would take the registers of half the warps
+  for (int g = 0; g < count; g++) {
+    const A difference = cut(c, next((const A *)c.guide, tap) - next(centres_of<A>(c), centre));
     sum += difference * difference;
   }
   return sum;
@@ -90,15 +103,30 @@ PACBENCH_INLINE long long kernel_index(const Call &c, int image, int channel, in
   return (map * c.out_height + y) * c.out_width + x;
 }
 
+// K of a tap of output pixel (y, x), made of the guide.
+template <class A>
+PACBENCH_INLINE A made_at(const Call &c, int image, int channel, int y, int x, int ky, int kx, int input_y, int input_x) {
+  const A raw = of_distance(c, channel, distance<A>(c, image, channel, y, x, ky, kx));
+  return c.norms ? divided(c, raw, image, channel, y, x, input_y, input_x) : raw;
+}
+
 // K of a tap of output pixel (y, x): given, or made of the guide.
 template <class T>
 PACBENCH_INLINE typename Scalar<T>::Wide kernel_at(const Call &c, int image, int channel, int y, int x, int ky, int kx,
                                                    int input_y, int input_x) {
-  typedef typename Scalar<T>::Wide A;
   if (c.kernel)
     return read_kernel<T>(c.kernel, kernel_index(c, image, channel, ky * c.kernel_width + kx, y, x), c.narrow_kernel);
-  const A raw = of_distance(c, channel, distance<A>(c, image, channel, y, x, ky, kx));
-  return c.norms ? divided(c, raw, image, channel, y, x, input_y, input_x) : raw;
+  return made_at<typename Scalar<T>::Wide>(c, image, channel, y, x, ky, kx, input_y, input_x);
+}
+
+// The same of the tap by which a contraction's target pixel meets its source: forward the target is the output pixel,
+// backward the source is. One call for both, since each is inlined.
+template <class T>
+PACBENCH_INLINE typename Scalar<T>::Wide kernel_between(const Call &c, int image, int channel, int target_y, int target_x, int ky,
+                                                        int kx, int source_y, int source_x) {
+  const int y = c.backward ? source_y : target_y, x = c.backward ? source_x : target_x;
+  const int input_y = c.backward ? target_y : source_y, input_x = c.backward ? target_x : source_x;
+  return kernel_at<T>(c, image, channel, y, x, ky, kx, input_y, input_x);
 }
 
 } // namespace pacbench

@@ -18,6 +18,7 @@ struct Call {
   const void *weight;      // of the operator, T
   const void *filter;      // the weight packed by `pack_filter`, A
   const void *bias;        // (O) T
+  const void *base;        // (N, O, H', W') T: what a contraction's sum is added to; null: nothing
   const void *inv_alpha;   // (alpha_count) A
   const void *inv_lambda;  // (lambda_count) A
   const void *norms;       // (N, kernel_channels, H', W') A: what K is divided by, 0 where K is 0; null if by nothing

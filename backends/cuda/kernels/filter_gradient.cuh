@@ -12,7 +12,7 @@ constexpr int OUT_PITCH = FILTER_OUT + 4, IN_PITCH = FILTER_IN + 4; // rows stay
 // partials [slab][the weight's layout] as `target`. Each thread owns 4 x 4 channel pairs and its warp's pixels, so that a
 // pair of vectors read from shared memory serves 16 multiply-adds. The sums of warps are added in their order.
 // Blocks: slab by slab, tap by tap, tile of output channels by tile, tile of input channels by tile.
-template <class T> __global__ void __launch_bounds__(THREADS) filter_gradient(const Call c) {
+template <class T> __global__ void __launch_bounds__(THREADS, BLOCKS<typename Scalar<T>::Wide> / 2) filter_gradient(const Call c) {
   typedef typename Scalar<T>::Wide A;
   PACBENCH_SHARED_STATIC(A, out_tile, FILTER_PIXELS * OUT_PITCH);
   PACBENCH_SHARED_STATIC(A, in_tile, FILTER_PIXELS * IN_PITCH);
@@ -100,7 +100,7 @@ template <class T> __global__ void __launch_bounds__(THREADS) filter_gradient(co
 }
 
 // Of shared filters: partials [slab][tap] as `target`. Blocks: slab by slab, tap by tap.
-template <class T> __global__ void __launch_bounds__(THREADS) shared_filter_gradient(const Call c) {
+template <class T> __global__ void __launch_bounds__(THREADS, BLOCKS<typename Scalar<T>::Wide>) shared_filter_gradient(const Call c) {
   typedef typename Scalar<T>::Wide A;
   PACBENCH_SHARED_STATIC(A, of_warps, THREADS / WARP);
   const int taps = c.kernel_height * c.kernel_width;

@@ -16,7 +16,7 @@ PACBENCH_INLINE typename Scalar<T>::Wide gradient_at(const Call &c, int image, i
 // The gradient of d² of each tap, A, from that of K, which may lie in the same place. Partial sums for alpha and lambda,
 // [block][2] where `partials` is given, blocks numbered with the kernel channel running fastest.
 // A thread an output pixel of the band; parts: kernel channels.
-template <class T> __global__ void __launch_bounds__(THREADS) distance_gradient(const Call c) {
+template <class T> __global__ void __launch_bounds__(THREADS, BLOCKS<typename Scalar<T>::Wide>) distance_gradient(const Call c) {
   typedef typename Scalar<T>::Wide A;
   PACBENCH_SHARED_STATIC(A, of_warps, THREADS / WARP);
   const Map map = to_input(c);
@@ -76,7 +76,10 @@ template <class A> __global__ void __launch_bounds__(THREADS) guide_gradient(con
   const int first = at.part * GUIDE_CHANNELS;
   const int count = c.guide_channels - first < GUIDE_CHANNELS ? c.guide_channels - first : GUIDE_CHANNELS;
   const long long plane = plane_of(c.guide_height, c.guide_width);
-  const long long offset = ((long long)at.image * c.guide_channels + first) * plane + (long long)at.y * c.guide_width + at.x;
+  const long long first_plane = (long long)at.image * c.guide_channels + first;
+  const long long offset = first_plane * plane + (long long)at.y * c.guide_width + at.x;
+  const int first_channel = c.kernel_channels > 1 ? first : 0; // of K, and how far its channels lie apart
+  const long long channel_step = c.kernel_channels > 1 ? (long long)c.kernel_height * c.kernel_width * c.rows * c.out_width : 0;
   const A *own = (const A *)c.guide + offset;
   A sum[GUIDE_CHANNELS], f[GUIDE_CHANNELS];
 #pragma unroll
@@ -92,23 +95,30 @@ template <class A> __global__ void __launch_bounds__(THREADS) guide_gradient(con
       const int tap = ky * c.kernel_width + kx;
       const int y = map.y.meet(at.y, ky), x = map.x.meet(at.x, kx);
       const bool met = y >= c.first_row && y < last_row && x >= 0;
-      A gradient = A(0), of_centre = A(0);
+      if (met) {
+        Walked centre = walk_centres(c, first_plane, y, x);
+        long long gradient_at = band_index(c, at.image, first_channel, tap, y, x);
+        A gradient = A(0);
 #pragma unroll
-      for (int i = 0; i < GUIDE_CHANNELS; i++)
-        if (i < count) {
-          const bool anew = i == 0 || c.kernel_channels > 1;
-          const int channel = c.kernel_channels > 1 ? first + i : 0;
-          if (met) {
-            if (anew) gradient = ((const A *)c.gradient)[band_index(c, at.image, channel, tap, y, x)];
-            sum[i] += gradient * cut(c, f[i] - centre<A>(c, at.image, first + i, y, x));
+        for (int i = 0; i < GUIDE_CHANNELS; i++)
+          if (i < count) {
+            if (i == 0 || channel_step) gradient = ((const A *)c.gradient)[gradient_at];
+            sum[i] += gradient * cut(c, f[i] - next(centres_of<A>(c), centre));
+            gradient_at += channel_step;
           }
-          if (centred_here) {
-            if (anew) of_centre = ((const A *)c.gradient)[band_index(c, at.image, channel, tap, centred_y, centred_x)];
-            const A *taps = (const A *)c.guide + ((long long)at.image * c.guide_channels + first + i) * plane;
-            const A tapped = padded(taps, tap_row(c, centred_y, ky), tap_column(c, centred_x, kx), c.guide_height, c.guide_width);
-            sum[i] -= of_centre * cut(c, tapped - f[i]);
+      }
+      if (centred_here) {
+        Walked tapped = walk_tap(c, first_plane, centred_y, centred_x, ky, kx);
+        long long gradient_at = band_index(c, at.image, first_channel, tap, centred_y, centred_x);
+        A gradient = A(0);
+#pragma unroll
+        for (int i = 0; i < GUIDE_CHANNELS; i++)
+          if (i < count) {
+            if (i == 0 || channel_step) gradient = ((const A *)c.gradient)[gradient_at];
+            sum[i] -= gradient * cut(c, next((const A *)c.guide, tapped) - f[i]);
+            gradient_at += channel_step;
           }
-        }
+      }
     }
 #pragma unroll
   for (int i = 0; i < GUIDE_CHANNELS; i++)
@@ -124,12 +134,13 @@ template <class A> __global__ void __launch_bounds__(THREADS) centre_gradient(co
   if (!at.inside) return;
   const int g = at.part, channel = c.kernel_channels > 1 ? g : 0;
   const long long index = (long long)at.image * c.guide_channels + g;
-  const A *taps = (const A *)c.guide + index * plane_of(c.guide_height, c.guide_width);
-  const A f = centre<A>(c, at.image, g, at.y, at.x);
+  Walked centre = walk_centres(c, index, at.y, at.x);
+  const A f = next(centres_of<A>(c), centre);
   A sum = A(0);
   for (int ky = 0; ky < c.kernel_height; ky++)
     for (int kx = 0; kx < c.kernel_width; kx++) {
-      const A tapped = padded(taps, tap_row(c, at.y, ky), tap_column(c, at.x, kx), c.guide_height, c.guide_width);
+      Walked tap = walk_tap(c, index, at.y, at.x, ky, kx);
+      const A tapped = next((const A *)c.guide, tap);
       sum += ((const A *)c.gradient)[band_index(c, at.image, channel, ky * c.kernel_width + kx, at.y, at.x)] * cut(c, tapped - f);
     }
   ((A *)c.target)[(index * c.out_height + at.y) * c.out_width + at.x] = A(-2) * sum;

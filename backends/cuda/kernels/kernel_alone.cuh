@@ -32,7 +32,7 @@ template <class A> __global__ void __launch_bounds__(THREADS) kernel_norms(const
 }
 
 // K (N, kernel_channels, k, H', W') in T. A thread an output pixel; parts: kernel channels.
-template <class T> __global__ void __launch_bounds__(THREADS) adapting_kernel(const Call c) {
+template <class T> __global__ void __launch_bounds__(THREADS, BLOCKS<typename Scalar<T>::Wide>) adapting_kernel(const Call c) {
   const Map map = to_input(c);
   const Place at = place(c.out_height, c.out_width, 1, 1, c.kernel_channels);
   if (!at.inside) return;
@@ -40,7 +40,7 @@ template <class T> __global__ void __launch_bounds__(THREADS) adapting_kernel(co
     for (int kx = 0; kx < c.kernel_width; kx++) {
       const int y = map.y.meet(at.y, ky), x = map.x.meet(at.x, kx);
       write((T *)c.target + kernel_index(c, at.image, at.part, ky * c.kernel_width + kx, at.y, at.x),
-            kernel_at<T>(c, at.image, at.part, at.y, at.x, ky, kx, y, x));
+            made_at<typename Scalar<T>::Wide>(c, at.image, at.part, at.y, at.x, ky, kx, y, x));
     }
 }
 

@@ -30,19 +30,24 @@ template <class T, int CHANNELS> __global__ void __launch_bounds__(THREADS) kern
   const long long plane = plane_of(c.height, c.width), out_plane = plane_of(c.out_height, c.out_width);
   const T *grad = (const T *)c.grad_output + (long long)at.image * c.out_channels * out_plane + (long long)at.y * c.out_width + at.x;
   const T *image = (const T *)c.input + (long long)at.image * c.in_channels * plane;
+  const Four<A> *of_tap = (const Four<A> *)c.filter;
+  const int row_step = c.padded / FILTER_VECTOR;
+  long long to = band_index(c, at.image, 0, 0, at.y, at.x);
   for (int ky = 0; ky < c.kernel_height; ky++)
     for (int kx = 0; kx < c.kernel_width; kx++) {
-      const int y = map.y.meet(at.y, ky), x = map.x.meet(at.x, kx), tap = ky * c.kernel_width + kx;
+      const int y = map.y.meet(at.y, ky), x = map.x.meet(at.x, kx);
       A sum = A(0);
       if (y >= 0 && x >= 0)
         for (int first = 0; first < c.out_channels; first += CHANNELS) {
           A g[CHANNELS];
+          const T *of_target = grad + first * out_plane;
 #pragma unroll
-          for (int i = 0; i < CHANNELS; i++)
-            g[i] = first + i < c.out_channels ? read(grad + (first + i) * out_plane) : A(0);
+          for (int i = 0; i < CHANNELS; i++) {
+            g[i] = first + i < c.out_channels ? read(of_target) : A(0);
+            of_target += out_plane;
+          }
           const T *source = image + (long long)y * c.width + x;
-          const Four<A> *row =
-              (const Four<A> *)c.filter + ((long long)tap * c.in_channels * c.padded + first) / FILTER_VECTOR;
+          const Four<A> *row = of_tap + first / FILTER_VECTOR;
           for (int channel = 0; channel < c.in_channels; channel++) {
             A product = A(0);
 #pragma unroll
@@ -53,10 +58,12 @@ template <class T, int CHANNELS> __global__ void __launch_bounds__(THREADS) kern
             }
             sum += product * read(source);
             source += plane;
-            row += c.padded / FILTER_VECTOR;
+            row += row_step;
           }
         }
-      write_kernel<T>(c.target, band_index(c, at.image, 0, tap, at.y, at.x), c.narrow_kernel, sum);
+      write_kernel<T>(c.target, to, c.narrow_kernel, sum);
+      to += (long long)c.rows * c.out_width;
+      of_tap += (long long)c.in_channels * row_step;
     }
 }
 

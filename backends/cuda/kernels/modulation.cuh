@@ -4,9 +4,9 @@
 
 namespace pacbench {
 
-// A thread a target pixel and CHANNELS channels. K is one for all channels, or one for each.
+// A thread a target pixel and CHANNELS channels: several where one K serves all of them, one where each has its own.
 // Parts: blocks of channels. The weight (k) may be null: all ones.
-template <class T, int CHANNELS> __global__ void __launch_bounds__(THREADS) modulate(const Call c) {
+template <class T, int CHANNELS> __global__ void __launch_bounds__(THREADS, BLOCKS<typename Scalar<T>::Wide>) modulate(const Call c) {
   typedef typename Scalar<T>::Wide A;
   const Map map = c.backward ? to_output(c) : to_input(c);
   const int height = c.backward ? c.height : c.out_height, width = c.backward ? c.width : c.out_width;
@@ -27,17 +27,11 @@ template <class T, int CHANNELS> __global__ void __launch_bounds__(THREADS) modu
       if (x < 0) continue;
       const A w = c.weight ? read((const T *)c.weight + ky * c.kernel_width + kx) : A(1);
       const T *source = image + (long long)y * map.x.size + x;
-      A k = A(0);
+      const int of = CHANNELS == 1 && c.kernel_channels > 1 ? first : 0;
+      const A k = w * kernel_between<T>(c, at.image, of, at.y, at.x, ky, kx, y, x);
 #pragma unroll
       for (int i = 0; i < CHANNELS; i++)
-        if (i < count) {
-          if (i == 0 || c.kernel_channels > 1) {
-            const int channel = c.kernel_channels > 1 ? first + i : 0;
-            k = w * (c.backward ? kernel_at<T>(c, at.image, channel, y, x, ky, kx, at.y, at.x)
-                                : kernel_at<T>(c, at.image, channel, at.y, at.x, ky, kx, y, x));
-          }
-          sum[i] += k * read(source + i * source_plane);
-        }
+        if (i < count) sum[i] += k * read(source + i * source_plane);
     }
   }
   T *target = (T *)c.target + ((long long)at.image * c.in_channels + first) * plane_of(height, width) + (long long)at.y * width + at.x;

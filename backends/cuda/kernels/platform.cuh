@@ -23,6 +23,10 @@ namespace pacbench {
 constexpr int WARP = 32;
 constexpr int THREADS = 128; // of every block
 
+// Blocks that a multiprocessor holds at once, at least, by the type that is computed in. It is said because ptxas, left to
+// itself, spills a register or two where that makes room for one block more.
+template <class A> constexpr int BLOCKS = sizeof(A) == 8 ? 4 : 6;
+
 // Storage of 16 bits: computed in float, rounded to nearest even when written.
 struct float16 {
   unsigned short bits;

@@ -1,5 +1,6 @@
 // What is compiled once for all instruction sets: threads, scratch memory, and which instruction set to take.
 #include "call.h"
+#include "lattice.h"
 #include "threads.h"
 
 #include <stdlib.h>
@@ -121,3 +122,5 @@ extern "C" __attribute__((visibility("default"))) int pacbench_native_best_isa(v
 }
 
 extern "C" __attribute__((visibility("default"))) int64_t pacbench_native_call_size(void) { return sizeof(PacCall); }
+
+extern "C" __attribute__((visibility("default"))) int64_t pacbench_native_lattice_call_size(void) { return sizeof(LatticeCall); }

@@ -10,22 +10,7 @@ import triton
 import triton.language as tl
 
 from .adapting import GIVEN, feature_tile, kernel_of_distance, squared_distance
-from .walking import (
-    DIV,
-    FIXED_MUL,
-    FIXED_OFFSET,
-    MOVING_MUL,
-    MOVING_OFFSET,
-    MOVING_STEP,
-    MUL,
-    TAPS,
-    first_tap,
-    nth_tap,
-    shift_of,
-    taps_met,
-    tile_pixels,
-    within,
-)
+from .walking import MUL, TAPS, fixed_pixels, moving_pixels, nth_tap, program_pixels, shift_of, within
 
 
 @triton.jit
@@ -54,20 +39,9 @@ def gather_contraction(
     moving_height, moving_width = tl.cast(moving_height, IDX), tl.cast(moving_width, IDX)
     o = (pid % channel_blocks) * BO + tl.arange(0, BO).to(IDX)
     pid = pid // channel_blocks
-    phases: tl.constexpr = ROWS[DIV] * COLUMNS[DIV]
-    n = (pid // (tiles * phases)).to(tl.int64)
-    row, column = tile_pixels(pid % tiles, tile_columns, BH, BW, IDX)
-    if phases == 1:
-        phase_y, phase_x = 0, 0
-        y, x = row, column
-        first_y, first_x = 0, 0
-        count, count_x = ROWS[TAPS] * COLUMNS[TAPS], COLUMNS[TAPS]
-    else:
-        phase = pid // tiles % phases
-        phase_y, phase_x = phase // COLUMNS[DIV], phase % COLUMNS[DIV]
-        y, x = row * ROWS[DIV] + phase_y, column * COLUMNS[DIV] + phase_x
-        first_y, first_x = first_tap(phase_y, ROWS), first_tap(phase_x, COLUMNS)
-        count, count_x = taps_met(first_y, first_x, ROWS, COLUMNS)
+    n, row, column, y, x, phase_y, phase_x, first_y, first_x, count, count_x = program_pixels(
+        pid, tiles, tile_columns, ROWS, COLUMNS, BH, BW, IDX
+    )
     target_inside = (y < target_height) & (x < target_width)
     target_at = y * target_width + x
     target_plane = target_height * target_width
@@ -81,13 +55,9 @@ def gather_contraction(
         moving_plane = moving_height * moving_width
         fixed += n * guide_channels * fixed_plane
         moving += n * guide_channels * moving_plane
-        if FIXED_IS_TARGET:
-            fixed_at, fixed_inside = target_at, target_inside
-        else:
-            fixed_y = y * ROWS[FIXED_MUL] + ROWS[FIXED_OFFSET]
-            fixed_x = x * COLUMNS[FIXED_MUL] + COLUMNS[FIXED_OFFSET]
-            fixed_at = fixed_y * fixed_width + fixed_x
-            fixed_inside = target_inside & within(fixed_y, fixed_x, fixed_height, fixed_width)
+        fixed_at, fixed_inside = fixed_pixels(
+            y, x, target_at, target_inside, fixed_height, fixed_width, FIXED_IS_TARGET, ROWS, COLUMNS
+        )
         fixed_tile = 0
         if HOIST:
             channels = tl.arange(0, BG).to(IDX)
@@ -114,13 +84,10 @@ def gather_contraction(
             else:
                 value = tl.load(given + tap * source_plane + source_at, mask=inside, other=0.0).to(ACC)
         else:
-            if MOVING_IS_SOURCE:
-                moving_at, moving_inside = source_at, inside
-            else:
-                moving_y = y * ROWS[MOVING_MUL] + (tap_y * ROWS[MOVING_STEP] + ROWS[MOVING_OFFSET])
-                moving_x = x * COLUMNS[MOVING_MUL] + (tap_x * COLUMNS[MOVING_STEP] + COLUMNS[MOVING_OFFSET])
-                moving_at = moving_y * moving_width + moving_x
-                moving_inside = target_inside & within(moving_y, moving_x, moving_height, moving_width)
+            moving_at, moving_inside = moving_pixels(
+                y, x, target_inside, tap_y, tap_x, source_at, inside, moving_height, moving_width, MOVING_IS_SOURCE,
+                ROWS, COLUMNS,
+            )  # fmt: skip
             distance = squared_distance(
                 fixed, fixed_at, fixed_inside, fixed_plane, fixed_tile, moving, moving_at, moving_inside, moving_plane,
                 guide_channels, FORWARD, ASYMMETRIC, BG, HOIST, ACC, IDX,

@@ -7,22 +7,7 @@ import triton
 import triton.language as tl
 
 from .adapting import GIVEN, feature_tile, kernel_of_distance, rectified, squared_distance
-from .walking import (
-    DIV,
-    FIXED_MUL,
-    FIXED_OFFSET,
-    MOVING_MUL,
-    MOVING_OFFSET,
-    MOVING_STEP,
-    MUL,
-    TAPS,
-    first_tap,
-    nth_tap,
-    shift_of,
-    taps_met,
-    tile_pixels,
-    within,
-)
+from .walking import MUL, TAPS, fixed_pixels, moving_pixels, nth_tap, program_pixels, shift_of, within
 
 
 @triton.jit
@@ -49,20 +34,9 @@ def gathered_sum(
     moving_height, moving_width = tl.cast(moving_height, IDX), tl.cast(moving_width, IDX)
     c = (pid % channel_blocks) * BC + tl.arange(0, BC).to(IDX)
     pid = pid // channel_blocks
-    phases: tl.constexpr = ROWS[DIV] * COLUMNS[DIV]
-    n = (pid // (tiles * phases)).to(tl.int64)
-    row, column = tile_pixels(pid % tiles, tile_columns, BH, BW, IDX)
-    if phases == 1:
-        phase_y, phase_x = 0, 0
-        y, x = row, column
-        first_y, first_x = 0, 0
-        count, count_x = ROWS[TAPS] * COLUMNS[TAPS], COLUMNS[TAPS]
-    else:
-        phase = pid // tiles % phases
-        phase_y, phase_x = phase // COLUMNS[DIV], phase % COLUMNS[DIV]
-        y, x = row * ROWS[DIV] + phase_y, column * COLUMNS[DIV] + phase_x
-        first_y, first_x = first_tap(phase_y, ROWS), first_tap(phase_x, COLUMNS)
-        count, count_x = taps_met(first_y, first_x, ROWS, COLUMNS)
+    n, row, column, y, x, phase_y, phase_x, first_y, first_x, count, count_x = program_pixels(
+        pid, tiles, tile_columns, ROWS, COLUMNS, BH, BW, IDX
+    )
     target_inside = (y < target_height) & (x < target_width)
     target_at = y * target_width + x
     target_plane, source_plane = target_height * target_width, source_height * source_width
@@ -77,13 +51,9 @@ def gathered_sum(
         fixed_plane, moving_plane = fixed_height * fixed_width, moving_height * moving_width
         fixed += n * guide_channels * fixed_plane
         moving += n * guide_channels * moving_plane
-        if FIXED_IS_TARGET:
-            fixed_at, fixed_inside = target_at, target_inside
-        else:
-            fixed_y = y * ROWS[FIXED_MUL] + ROWS[FIXED_OFFSET]
-            fixed_x = x * COLUMNS[FIXED_MUL] + COLUMNS[FIXED_OFFSET]
-            fixed_at = fixed_y * fixed_width + fixed_x
-            fixed_inside = target_inside & within(fixed_y, fixed_x, fixed_height, fixed_width)
+        fixed_at, fixed_inside = fixed_pixels(
+            y, x, target_at, target_inside, fixed_height, fixed_width, FIXED_IS_TARGET, ROWS, COLUMNS
+        )
         fixed_tile = 0
         if CHANNEL_WISE:
             fixed_tile = feature_tile(fixed, fixed_at, fixed_inside, c, channel_count, fixed_plane, ACC)
@@ -120,13 +90,10 @@ def gathered_sum(
             else:
                 value = tl.load(given + tap * output_plane + output_at, mask=inside, other=0.0).to(ACC)[:, None]
         else:
-            if MOVING_IS_SOURCE:
-                moving_at, moving_inside = source_at, inside
-            else:
-                moving_y = y * ROWS[MOVING_MUL] + (tap_y * ROWS[MOVING_STEP] + ROWS[MOVING_OFFSET])
-                moving_x = x * COLUMNS[MOVING_MUL] + (tap_x * COLUMNS[MOVING_STEP] + COLUMNS[MOVING_OFFSET])
-                moving_at = moving_y * moving_width + moving_x
-                moving_inside = target_inside & within(moving_y, moving_x, moving_height, moving_width)
+            moving_at, moving_inside = moving_pixels(
+                y, x, target_inside, tap_y, tap_x, source_at, inside, moving_height, moving_width, MOVING_IS_SOURCE,
+                ROWS, COLUMNS,
+            )  # fmt: skip
             if CHANNEL_WISE:
                 tile = feature_tile(moving, moving_at, moving_inside, c, channel_count, moving_plane, ACC)
                 difference = rectified(fixed_tile, tile, FORWARD, ASYMMETRIC)

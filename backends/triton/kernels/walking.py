@@ -68,6 +68,61 @@ def shift_of(tap, phase, WALK: tl.constexpr):
 
 
 @device_function
+def program_pixels(
+    pid, tiles, tile_columns, ROWS: tl.constexpr, COLUMNS: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
+    IDX: tl.constexpr,
+):  # fmt: skip
+    """Of a program that computes a tile of one phase of an image.
+
+    Returns the image; the targets' rows and columns within their phase, and in the image; the phase; the first taps
+    that meet a pixel; how many do, in all and in a row.
+    """
+    phases: tl.constexpr = ROWS[DIV] * COLUMNS[DIV]
+    n = (pid // (tiles * phases)).to(tl.int64)
+    row, column = tile_pixels(pid % tiles, tile_columns, BH, BW, IDX)
+    if phases == 1:
+        phase_y, phase_x = 0, 0
+        y, x = row, column
+        first_y, first_x = 0, 0
+        count, count_x = ROWS[TAPS] * COLUMNS[TAPS], COLUMNS[TAPS]
+    else:
+        phase = pid // tiles % phases
+        phase_y, phase_x = phase // COLUMNS[DIV], phase % COLUMNS[DIV]
+        y, x = row * ROWS[DIV] + phase_y, column * COLUMNS[DIV] + phase_x
+        first_y, first_x = first_tap(phase_y, ROWS), first_tap(phase_x, COLUMNS)
+        count, count_x = taps_met(first_y, first_x, ROWS, COLUMNS)
+    return n, row, column, y, x, phase_y, phase_x, first_y, first_x, count, count_x
+
+
+@device_function
+def fixed_pixels(
+    y, x, at, inside, height, width, IS_TARGET: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr
+):  # fmt: skip
+    """Where the fixed features of pixels lie, and which of them are in their image: at the pixels where IS_TARGET."""
+    if IS_TARGET:
+        fixed_at, fixed_inside = at, inside
+    else:
+        fixed_y, fixed_x = y * ROWS[FIXED_MUL] + ROWS[FIXED_OFFSET], x * COLUMNS[FIXED_MUL] + COLUMNS[FIXED_OFFSET]
+        fixed_at, fixed_inside = fixed_y * width + fixed_x, inside & within(fixed_y, fixed_x, height, width)
+    return fixed_at, fixed_inside
+
+
+@device_function
+def moving_pixels(
+    y, x, inside, tap_y, tap_x, source_at, source_inside, height, width,
+    IS_SOURCE: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+):  # fmt: skip
+    """Where the features that a tap compares lie, and which of them are in their image: at its source if IS_SOURCE."""
+    if IS_SOURCE:
+        moving_at, moving_inside = source_at, source_inside
+    else:
+        moving_y = y * ROWS[MOVING_MUL] + (tap_y * ROWS[MOVING_STEP] + ROWS[MOVING_OFFSET])
+        moving_x = x * COLUMNS[MOVING_MUL] + (tap_x * COLUMNS[MOVING_STEP] + COLUMNS[MOVING_OFFSET])
+        moving_at, moving_inside = moving_y * width + moving_x, inside & within(moving_y, moving_x, height, width)
+    return moving_at, moving_inside
+
+
+@device_function
 def within(y, x, height, width):
     """Whether a pixel lies in an image."""
     return (y >= 0) & (y < height) & (x >= 0) & (x < width)

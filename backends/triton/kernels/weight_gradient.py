@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 
 from .adapting import GIVEN, feature_tile, kernel_of_distance, squared_distance
-from .walking import FIXED_MUL, FIXED_OFFSET, MUL, TAPS, shift_of, tile_pixels, within
+from .walking import MUL, TAPS, fixed_pixels, shift_of, tile_pixels, within
 
 
 @triton.jit
@@ -60,14 +60,9 @@ def weight_gradient(
             at = (n * (ROWS[TAPS] * COLUMNS[TAPS]) + tap) * output_plane
             value = tl.load(given + at + output_at, mask=inside, other=0.0).to(ACC)
         else:
-            if FIXED_IS_NEAR:
-                fixed_at, fixed_inside = near_at, near_inside
-            else:
-                fixed_y = y * ROWS[FIXED_MUL] + ROWS[FIXED_OFFSET]
-                fixed_x = x * COLUMNS[FIXED_MUL] + COLUMNS[FIXED_OFFSET]
-                fixed_at = fixed_y * fixed_width + fixed_x
-                fixed_inside = near_inside & (fixed_y >= 0) & (fixed_y < fixed_height)
-                fixed_inside = fixed_inside & (fixed_x >= 0) & (fixed_x < fixed_width)
+            fixed_at, fixed_inside = fixed_pixels(
+                y, x, near_at, near_inside, fixed_height, fixed_width, FIXED_IS_NEAR, ROWS, COLUMNS
+            )
             fixed_of = fixed + n * guide_channels * fixed_plane
             fixed_tile = 0
             if HOIST:

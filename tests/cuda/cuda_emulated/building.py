@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
+from filelock import FileLock
 from platformdirs import user_cache_dir
 
 from pacbench.backends.cuda import instances, sources
@@ -38,7 +39,9 @@ def library() -> Path:
     version = subprocess.run([*find_compiler(), "--version"], capture_output=True, text=True, check=True).stdout
     key = sources.digest(shim, *FLAGS, *OPTIMISED, version)
     path = Path(user_cache_dir("pacbench"), "cuda_emulated", f"{key}.so")
-    return path if path.is_file() else build(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):  # other processes wait for the one that compiles
+        return path if path.is_file() else build(path)
 
 
 def build(

@@ -66,6 +66,11 @@ def _calls() -> dict[str, tuple[Callable[..., Any], dict[str, Tensor], dict[str,
             },
             {"kernel_size": 3, "padding": 1, "channel_wise": True, "kernel_type": "inv_0.3_0.8"},
         ),
+        "mean field": (
+            functional.mean_field_update,
+            {"base": image, "beliefs": image, "kernel": kernel, "weight": filters[:5]},
+            {"padding": 1},
+        ),
         "kernel": (
             functional.packernel2d,
             {"guide": guide},

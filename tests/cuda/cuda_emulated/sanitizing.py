@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +72,8 @@ class Fault:
 FAULTS = {
     "dropped_barrier": Fault(
         "contraction_tiled.cuh",
-        "    __syncthreads();\n    for (int channel = 0; channel < STAGED; channel++) {\n      const A *corner = tile",
-        "    for (int channel = 0; channel < STAGED; channel++) {\n      const A *corner = tile",
+        "    __syncthreads();\n    const int count = sources - from",
+        "    const int count = sources - from",
         "races",
         "data race",
         "tiled, kernel given",
@@ -87,8 +88,8 @@ FAULTS = {
     ),
     "written_past_the_end": Fault(
         "contraction_tiled.cuh",
-        "if (y < height && at.x < width) {\n      T *target",
-        "if (y <= height && at.x < width) {\n      T *target",
+        "if (y < height && at.x < width)\n      write_sums",
+        "if (y <= height && at.x < width)\n      write_sums",
         "memory",
         "heap-buffer-overflow",
         "tiled, kernel given",
@@ -104,8 +105,8 @@ FAULTS = {
     ),
     "unwritten_output": Fault(
         "contraction_tiled.cuh",
-        "if (y < height && at.x < width) {\n      T *target",
-        "if (y < height - 1 && at.x < width) {\n      T *target",
+        "if (y < height && at.x < width)\n      write_sums",
+        "if (y < height - 1 && at.x < width)\n      write_sums",
         "none",
         "wrong: tiled, kernel given: output",
         "tiled, kernel given",
@@ -130,8 +131,8 @@ FAULTS = {
 }
 
 
-def build(folder: Path, check: str, fault: Fault | None = None) -> Path:
-    """The float64 kernels with a sanitizer and, if one is given, a fault; the library's path.
+def build(folder: Path, check: str, fault: Fault | None = None, parts: Sequence[str] = ("float64",)) -> Path:
+    """The kernels of some parts with a sanitizer and, if one is given, a fault; the library's path.
 
     Raises:
         ValueError: the text that a fault replaces does not stand in the kernels once.
@@ -145,7 +146,7 @@ def build(folder: Path, check: str, fault: Fault | None = None) -> Path:
             raise ValueError(f"{fault.file}: got {text.count(fault.right)} places of {fault.right!r}, expected one")
         (kernels / fault.file).unlink()  # it may be a link
         (kernels / fault.file).write_text(text.replace(fault.right, fault.wrong), encoding="utf-8")
-    return building.build(folder / "library.so", parts=("float64",), flags=SANITIZERS[check].flags, kernels=kernels)
+    return building.build(folder / "library.so", parts=parts, flags=SANITIZERS[check].flags, kernels=kernels)
 
 
 def runtime_of(check: str) -> list[Path] | None:
@@ -157,15 +158,24 @@ def runtime_of(check: str) -> list[Path] | None:
     return [path.resolve() for path in found] if all(path.is_absolute() for path in found) else None
 
 
+def variables(library: Path, check: str) -> dict[str, str]:
+    """Environment variables of a process that runs a library under a check."""
+    found = {**dict(SANITIZERS[check].options), building.LIBRARY_VARIABLE: str(library)}
+    if preloaded := runtime_of(check):
+        found["LD_PRELOAD"] = " ".join(map(str, preloaded))
+    return found
+
+
+def prefix(check: str) -> list[str]:
+    """Of such a process's command: ThreadSanitizer needs addresses to lie where it expects them."""
+    setarch = shutil.which("setarch") if check == "races" else None
+    return [] if setarch is None else [setarch, "-R"]
+
+
 def exercise(library: Path, check: str, *calls: str) -> subprocess.CompletedProcess[str]:
     """Run `exercise` on a library in a process of its own."""
-    environment = {**os.environ, **dict(SANITIZERS[check].options), building.LIBRARY_VARIABLE: str(library)}
-    if preloaded := runtime_of(check):
-        environment["LD_PRELOAD"] = " ".join(map(str, preloaded))
-    # ThreadSanitizer needs addresses to lie where it expects them.
-    setarch = shutil.which("setarch") if check == "races" else None
-    prefix = [] if setarch is None else [setarch, "-R"]
-    command = [*prefix, sys.executable, "-m", "cuda_emulated.exercise", *calls]
+    environment = {**os.environ, **variables(library, check)}
+    command = [*prefix(check), sys.executable, "-m", "cuda_emulated.exercise", *calls]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
 
 

@@ -1,0 +1,128 @@
+"""What `pacbench train upsample` was asked: checked, and kept in the training's folder, so that it can be resumed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pacbench.data.data_error import DataError
+from pacbench.errors import UnknownNameError
+from pacbench.measuring.package_hash import data_hash
+from pacbench.training.checkpoint import write_whole
+from pacbench.training.settings import TrainingSettings
+
+from .datasets import Kind, UpsamplingDataset, embedded_scenes
+from .real_datasets import TRAINING, spread
+from .training_task import UpsamplingTask
+
+NAME = "training.json"
+EMBEDDED = ("scenes", "scenes_flow")
+
+_SCENE_SIZE = (192, 256)
+_HELD_OUT = 8
+_CACHED = 256
+
+
+class UpsamplingRecipe(BaseModel):
+    """What is trained, on what, for how long.
+
+    Attributes:
+        method: Name of the network.
+        factor: Of the upsampling.
+        data_root: Folder of a data set; None for the embedded scenes.
+        data: Name of the data set; None for the first that is there.
+        scenes: Embedded scenes to learn from.
+        steps: Optimisation steps.
+        batch: Crops of a step.
+        rate: Learning rate at the start.
+        crop: Side of a crop.
+        seed: Of everything random.
+        evaluate_every: Steps between measurements; None for the end only.
+        checkpoint_every: Steps between checkpoints.
+        device: A torch device.
+        workers: Processes that read images.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str
+    factor: int = Field(ge=2)
+    data_root: str | None = None
+    data: str | None = None
+    scenes: int = Field(default=64, ge=1)
+    steps: int = Field(default=2000, ge=1)
+    batch: int = Field(default=4, ge=1)
+    rate: float = Field(default=1e-3, gt=0)
+    crop: int = Field(default=64, ge=1)
+    seed: int = Field(default=0, ge=0)
+    evaluate_every: int | None = Field(default=None, ge=1)
+    checkpoint_every: int = Field(default=100, ge=1)
+    device: str = "cpu"
+    workers: int = Field(default=0, ge=0)
+
+    def save(self, folder: Path) -> None:
+        """Write it into a training's folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / NAME, lambda path: path.write_text(self.model_dump_json(indent=1) + "\n", "utf-8"))
+
+    @classmethod
+    def of(cls, folder: Path) -> UpsamplingRecipe:
+        """The recipe in a training's folder; DataError where there is none that fits."""
+        path = folder / NAME
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError as error:
+            raise DataError(f"{path}: got no file, expected what a training was asked") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise DataError(f"{path}: got {where} that does not fit ({first['msg']}), expected a recipe") from error
+
+    def settings(self) -> TrainingSettings:
+        """How it runs."""
+        return TrainingSettings(
+            self.seed, self.batch, self.device, self.checkpoint_every, self.evaluate_every, clip_norm=1.0,
+            workers=self.workers,
+        )  # fmt: skip
+
+    def task(self) -> UpsamplingTask:
+        """The task, its network built.
+
+        Raises:
+            DataError: data that cannot be used.
+            UnknownNameError: no such network or data set.
+            ValueError: a factor or crop that does not fit.
+        """
+        train, held_out = self._images()
+        said = {"data_hash": data_hash(Path(self.data_root))} if self.data_root is not None else {}
+        return UpsamplingTask(
+            self.method, self.factor, train, held_out, crop=self.crop, steps=self.steps, rate=self.rate,
+            seed=self.seed, said=said,
+        )  # fmt: skip
+
+    def _images(self) -> tuple[UpsamplingDataset, UpsamplingDataset]:
+        """What is learnt from, and what is held out of it to measure on: never an image that a run evaluates."""
+        if self.data_root is None:
+            name = self.data or EMBEDDED[0]
+            if name not in EMBEDDED:
+                raise UnknownNameError("data", name, EMBEDDED)
+            kind: Kind = "depth" if name == EMBEDDED[0] else "flow"
+            every = embedded_scenes("train", _SCENE_SIZE, self.scenes + _HELD_OUT, kind)
+            learnt, held = every.ids[: self.scenes], every.ids[self.scenes :]
+        else:
+            every = _to_train_on(Path(self.data_root), self.data)
+            held = spread(every.ids, _HELD_OUT) if len(every.ids) > 2 * _HELD_OUT else every.ids[-1:]
+            learnt = tuple(item_id for item_id in every.ids if item_id not in held)
+        return replace(every, ids=learnt, load=lru_cache(maxsize=_CACHED)(every.load)), replace(every, ids=held)
+
+
+def _to_train_on(root: Path, name: str | None) -> UpsamplingDataset:
+    found = {key: opened for key, open_it in TRAINING.items() if (opened := open_it(root)) is not None}
+    if not found:
+        raise DataError(f"{root}: got no data set to train on, expected one of {', '.join(TRAINING)}")
+    if name is not None and name not in found:
+        raise UnknownNameError("data", name, found)
+    return found[name] if name is not None else next(iter(found.values()))

@@ -1,0 +1,122 @@
+"""What verdicts are worth on a real machine: A/A runs, and slowdowns of known size.
+
+Each run is a test that writes its comparisons down as it ends, so that the whole resumes where it was stopped; the last
+test counts what has been written. An A/A comparison is `native` against itself; a planted one is `native` against the
+same backend slowed down by a spin, forwards, on operators whose time is all the backend's. Wants a quiet
+machine, and one process (`pytest -n 0`).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+
+from pacbench import get_backend
+from pacbench.comparing.comparison import Comparison, compare
+from pacbench.comparing.interleaved_runs import Code, measure_in_turns
+from pacbench.comparing.sides import read_sides
+from pacbench.measuring.package_hash import package_hash
+from pacbench.measuring.processor import processor_name
+from pacbench.records import RunSettings
+from pacbench.running.coordinator import Coordinator
+
+RESULTS = Path(__file__).parents[2] / "reports" / "reference" / "deep" / "comparison_rates.jsonl"
+ROUNDS = 15
+RUNS = {"A/A": 10, "10 %": 8, "5 %": 8}
+"""Runs of each kind: 10 of some 30 cases, 8 of 5."""
+
+LEAST = {"A/A": 200, "10 %": 40, "5 %": 40}
+"""Comparisons of each kind that the figures take."""
+
+SLOWED = {"10 %": "slowed_backends:Slowed10", "5 %": "slowed_backends:Slowed5"}
+_PLANTED_CASES = "test_time and not backward and (W1 or W2 or W4 or W5)"
+"""W3 spends time in torch's softmax, which nobody slows down."""
+
+
+def _settings(backends: list[str], cases: str | None) -> RunSettings:
+    return RunSettings(
+        suites=["operators"], backends=backends, profile="quick", rounds=ROUNDS, cases=cases, allocator="kept",
+        timeout_s=600.0, command="tests/deep/test_comparison_rates.py", started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    )  # fmt: skip
+
+
+def _done() -> list[dict[str, Any]]:
+    key = {"package_hash": package_hash(), "torch": torch.__version__, "processor": processor_name(), "rounds": ROUNDS}
+    lines = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+    return [line for line in lines if key.items() <= line.items()]
+
+
+def _compared(kind: str, folder: Path) -> Comparison:
+    console = Console(file=io.StringIO())
+    if kind == "A/A":
+        sides = measure_in_turns(folder, _settings(["native"], None), (Code(), Code()), console)
+        assert sides is not None
+        return compare(*sides)
+    settings = _settings(["native", SLOWED[kind]], _PLANTED_CASES)
+    run, code = Coordinator(folder, settings, console, measure_roof=False).run()
+    assert code == 0, run.frame[run.frame["outcome"] != "passed"] if run is not None else "interrupted"
+    return compare(*read_sides(f"{folder}:native", f"{folder}:{SLOWED[kind]}"))
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize(("kind", "number"), [(kind, number) for kind, runs in RUNS.items() for number in range(runs)])
+def test_run(
+    kind: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    if getattr(request.config, "workerinput", {}).get("workercount", 1) > 1:
+        pytest.skip("measures, so alone on the machine: pytest -n 0")
+    reasons = get_backend("native").unavailable_reasons()
+    if reasons:
+        pytest.skip("; ".join(map(str, reasons)))
+    if any((line["kind"], line["run"]) == (kind, number) for line in _done()):
+        pytest.skip(f"done before: see {RESULTS.name}")
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+    monkeypatch.setenv("PYTHONPATH", path)
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    comparison = _compared(kind, tmp_path / "run")
+    cases = {
+        f"{case.case}": {"verdict": case.verdict, "ratio": case.ratio, "low": case.low, "high": case.high, "p": case.p}
+        for case in comparison.cases
+        if case.verdict is not None
+    }
+    assert cases, [case.reason for case in comparison.cases]
+    line = {
+        "package_hash": package_hash(), "torch": torch.__version__, "processor": processor_name(), "rounds": ROUNDS,
+        "kind": kind, "run": number, "load": os.getloadavg()[0], "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cases": cases,
+    }  # fmt: skip
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    with RESULTS.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def rates(lines: list[dict[str, Any]], kind: str) -> tuple[Counter[str], int]:
+    """How often each verdict was given in runs of a kind, and how many comparisons there are."""
+    count = Counter(case["verdict"] for line in lines if line["kind"] == kind for case in line["cases"].values())
+    return count, sum(count.values())
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("kind", RUNS)
+def test_rates(kind: str) -> None:
+    count, total = rates(_done(), kind)
+    if total < LEAST[kind]:
+        pytest.skip(f"{total} comparisons of {LEAST[kind]}: {dict(count)}")
+    if kind == "A/A":
+        assert count["slower"] + count["faster"] <= 0.02 * total
+        assert count["same"] >= 0.7 * total
+    elif kind == "10 %":
+        assert count["slower"] >= 0.95 * total
+    else:
+        assert count["slower"] >= 0.5 * total
+        assert count["same"] + count["faster"] <= 0.02 * total
