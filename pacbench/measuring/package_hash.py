@@ -11,12 +11,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ROOMS = ("backends", "suites", "reports")
-SUFFIXES = (".py", ".cpp", ".cu", ".cuh", ".h", ".hpp")
+SUFFIXES = (".py", ".cpp", ".cu", ".cuh", ".h", ".hpp", ".safetensors")
+"""Of the files that results depend on: sources, and the weights that suites ship."""
 
 
 @cache
 def package_hash() -> str:
-    """sha256 over pacbench's source files, the rooms among them, by their names within the package."""
+    """sha256 over pacbench's sources and shipped weights, the rooms among them, by their names within the package."""
     root = Path(__file__).resolve().parents[1]
     files = {name: path for name, path in _sources(root) if name.split("/")[0] not in ROOMS}
     for room in ROOMS:

@@ -13,10 +13,12 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from pacbench.data.data_error import DataError
+from pacbench.data.scenes import CLASS_NAMES
+from pacbench.models import NetworkWithCRF
 from pacbench.models.network_plan import NetworkPlan
 from pacbench.records import CaseRecord, read_lines
 from pacbench.registry import get_backend
-from pacbench.suites.hot_swapping.methods import METHODS, choose_weights
+from pacbench.suites.hot_swapping.methods import METHODS, SHIPPED, choose_weights
 
 CLASSES = ("a", "b", "c")
 FCN, FCN_CRF, PAC_FCN, PAC_FCN_CRF = METHODS
@@ -129,3 +131,20 @@ def test_the_crf_suite_takes_its_unaries_from_a_network(folder: Path, plain: Pat
     hot = run_suite("hot_swapping", tmp_path / "hot", "-k", "quality and fcn", *options[:2])
     assert unary.metrics["miou"] == hot["test_quality[fcn]"].metrics["miou"]
     assert crf.metrics["miou_gain_low"] <= crf.metrics["miou"] - unary.metrics["miou"] <= crf.metrics["miou_gain_high"]
+
+
+def test_the_rows_of_the_embedded_scenes_are_shipped() -> None:
+    """One small file for each row; each builds, and the swapped rows are fine-tuned ones."""
+    files = sorted(SHIPPED.glob("*.safetensors"))
+    assert len(files) == len(METHODS)
+    assert sum(path.stat().st_size for path in files) <= 1_000_000
+    for method in METHODS:
+        chosen = choose_weights(method, (), tuple(CLASS_NAMES), embedded=True)
+        assert chosen is not None
+        assert "not fine-tuned" not in chosen.note
+        model = chosen.build(get_backend("unfold"))
+        assert isinstance(model, NetworkWithCRF) == method.crf
+        held = {name for path in chosen.files for name in load_file(path)}
+        own = {name.removeprefix("network.") for name in model.state_dict()}
+        assert {name.removeprefix("network.") for name in held} == own  # nothing is left at random
+    assert (SHIPPED / "README.md").is_file()

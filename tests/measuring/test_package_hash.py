@@ -40,7 +40,7 @@ def test_a_backend_of_the_package_needs_no_hash_of_its_own():
     assert backend_hash("pacbench.backends.unfold:UnfoldBackend") == "pacbench.backends.unfold:UnfoldBackend"
 
 
-@pytest.mark.parametrize("name", ["one_module.py", "a_package/deep/kernel.cpp"])
+@pytest.mark.parametrize("name", ["one_module.py", "a_package/deep/kernel.cpp", "a_package/weights.safetensors"])
 def test_a_strangers_backend_changes_with_its_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
     monkeypatch.syspath_prepend(str(tmp_path))
     path = tmp_path / name
