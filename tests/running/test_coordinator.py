@@ -192,6 +192,8 @@ def test_an_unwritable_folder_is_one_line(runner):
 
 def test_settings_of_the_current_folder_do_not_reach_jobs(runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "conftest.py").write_text("raise RuntimeError('not mine')\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option")
     assert runner.run()[1] == 0
