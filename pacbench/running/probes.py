@@ -67,7 +67,8 @@ def list_methods(suite: str, backend: str, targets: Mapping[str, str], *, python
         settings = RunSettings(suites=[suite], backends=[backend], profile="quick", rounds=1, command="", started="")
         words = command(Job(suite, backend), settings, folder, targets=targets, python=python)
         log, names = folder / "log", folder / "methods"
-        end = run_to_end([*words, f"--pacbench-list-methods={names}"], log, environment=job_environment())
+        words.append(f"--pacbench-list-methods={names}")
+        end = run_to_end(words, log, environment=job_environment(), folder=folder)
         if not names.exists():
             outcome, reason = describe_end(end, log, folder / "none", None)
             raise RunError(f"suite {suite} cannot be collected: {reason or outcome}")
@@ -114,12 +115,15 @@ def job_environment(allocator: str = DEFAULT) -> dict[str, str]:
     """Environment variables of a job: this process's, without what would change pytest or pacbench.
 
     Plug-ins of pytest that happen to be installed stay out; a job names those that it needs. The working directory
-    is no import path: a checkout's folder `pacbench` would hide the installed package, which has all the rooms.
+    is no import path: a checkout's folder `pacbench` would hide the installed package, which has all the rooms. Nor do
+    jobs run in it, since pytest would load the `conftest.py` of a folder `tests` there; PYTHONPATH is made absolute.
 
     Args:
         allocator: Name of the allocator's setting, one of `allocator.ALLOCATORS`.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
+    if path := kept.get("PYTHONPATH"):
+        kept["PYTHONPATH"] = os.pathsep.join(str(Path(part).absolute()) for part in path.split(os.pathsep) if part)
     return with_allocator(kept, allocator) | {
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTHONSAFEPATH": "1",

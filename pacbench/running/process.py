@@ -41,6 +41,7 @@ def run_to_end(
     timeout_s: float | None = None,
     memory_limit_bytes: int | None = None,
     inherited: Collection[int] = (),
+    folder: Path | None = None,
 ) -> ProcessEnd:
     """Run a command, its output in a file; kill it and its children when its time is up or it takes too much memory.
 
@@ -51,6 +52,7 @@ def run_to_end(
         timeout_s: Seconds that it may take.
         memory_limit_bytes: Resident memory that it and its children may have.
         inherited: File descriptors that it keeps open.
+        folder: Its working directory; None for this process's.
 
     Raises:
         KeyboardInterrupt: passed on, after the command and its children have been killed.
@@ -67,6 +69,7 @@ def run_to_end(
             env=dict(environment) if environment is not None else None,
             start_new_session=True,
             pass_fds=tuple(inherited),
+            cwd=folder,
         )
         try:
             exit_code, memory = _watched(process, timeout_s, memory_limit_bytes)

@@ -95,7 +95,7 @@ class RunSession:
         try:
             end = run_to_end(
                 self._command(job), log, environment=environment, timeout_s=settings.timeout_s,
-                memory_limit_bytes=limit, inherited=(self.lock,),
+                memory_limit_bytes=limit, inherited=(self.lock,), folder=self.folder,
             )  # fmt: skip
         except KeyboardInterrupt:
             append(self.folder / "jobs.jsonl", self._record(job, "interrupted", reason="interrupted by the user"))

@@ -12,7 +12,7 @@ from pacbench.errors import UnknownNameError
 from pacbench.records import RunSettings
 from pacbench.running.coordinator import resumed_settings
 from pacbench.running.job import Job, command, plan
-from pacbench.running.probes import RunError, job_environment
+from pacbench.running.probes import METHODS_LISTED_UNDER, RunError, job_environment, list_methods
 
 
 def test_plan_interleaves_backends_within_rounds():
@@ -195,6 +195,30 @@ def test_settings_of_the_current_folder_do_not_reach_jobs(runner, tmp_path: Path
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option")
     assert runner.run()[1] == 0
+
+
+def test_jobs_run_in_the_run_folder(
+    runner, write_suite: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """pytest would load tests/conftest.py of the working directory into a job that names its suite by package."""
+    here = f"""
+        import pathlib
+
+        def test_here(backend):
+            assert pathlib.Path.cwd() == pathlib.Path({str(runner.folder)!r})
+    """
+    write_suite("work", here)
+    monkeypatch.chdir(tmp_path)
+    assert runner.run()[1] == 0
+    monkeypatch.setenv("PYTHONPATH", "near:/far")
+    assert job_environment()["PYTHONPATH"] == f"{tmp_path / 'near'}:/far"
+
+
+def test_a_conftest_of_the_current_folder_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "conftest.py").write_text("raise RuntimeError('not mine')\n")
+    monkeypatch.chdir(tmp_path)
+    assert "conv_crf_7" in list_methods("crf", METHODS_LISTED_UNDER, {})
 
 
 @pytest.mark.parametrize(("name", "value"), [("kept", "0"), ("default", None)])
