@@ -34,8 +34,9 @@ def tile_pixels(tile, tile_columns, BH: tl.constexpr, BW: tl.constexpr, IDX: tl.
 def first_tap(phase, WALK: tl.constexpr):
     """The first tap that meets a pixel for targets of a phase; the number of taps where none does."""
     first = phase * 0 + WALK[TAPS]
-    for back in tl.static_range(WALK[PERIOD]):
-        tap = WALK[PERIOD] - 1 - back
+    period: tl.constexpr = WALK[PERIOD]  # Triton before 3.7 takes an element of a tuple for no constant
+    for back in tl.static_range(period):
+        tap = period - 1 - back
         if tap < WALK[TAPS]:
             meets = (phase + (tap * WALK[STEP] + WALK[OFFSET]) % WALK[DIV]) % WALK[DIV] == 0
             first = tl.where(meets, tap, first)
