@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from pacbench import __version__
@@ -51,5 +51,15 @@ def write_outcome(
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor], said: Mapping[str, str]) -> None:
-    """Write tensors as safetensors, with a few words in the file's header."""
-    write_whole(path, lambda half: save_file(dict(state), half, metadata=dict(said)))
+    """Write tensors as safetensors, with a few words in the file's header; the same bytes for the same arguments."""
+    written = _in_order(save(dict(state), metadata=dict(said)))
+    write_whole(path, lambda half: half.write_bytes(written))
+
+
+def _in_order(written: bytes) -> bytes:
+    """The words of a safetensors header in order: the library puts them down in any, another one each time."""
+    size = int.from_bytes(written[:8], "little")
+    header = json.loads(written[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(size)
+    return len(text).to_bytes(8, "little") + text + written[8 + size :]

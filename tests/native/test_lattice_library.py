@@ -97,6 +97,7 @@ def test_as_many_threads_as_torch_is_told(run_script: Callable[..., str]) -> Non
     said = run_script(
         COUNTING
         + """
+torch.set_num_threads(1)  # torch itself starts none for the tensors
 unary, image = torch.randn(1, 5, 200, 250), 255 * torch.rand(1, 3, 200, 250)  # worth the threads
 counts = []
 for wanted in (1, 3):

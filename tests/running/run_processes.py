@@ -49,7 +49,9 @@ def start(
     script = SCRIPT.format(
         folder=str(folder), settings=settings, environment=environment, targets=dict(targets), largest_file=largest_file
     )
-    return subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+    # Python 3.11 leaves half of a .pyc file behind where it cannot write the whole.
+    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"} if largest_file is not None else dict(os.environ)
+    return subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, env=environ)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 30) -> bool:
