@@ -17,7 +17,8 @@ from pacbench.running.probes import RunError
 from pacbench.training import train
 from pacbench.training.outcome import DESCRIPTION, WEIGHTS
 from pacbench.training.progress import TrainingProgress
-from pacbench.training.recipes import NAME, Recipe
+from pacbench.training.recipes import Recipe
+from pacbench.training.saved_recipe import NAME
 
 from .checks import WrongUse
 

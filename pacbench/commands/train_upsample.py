@@ -18,6 +18,7 @@ from pacbench.running.probes import RunError
 from pacbench.training import train
 from pacbench.training.outcome import DESCRIPTION, WEIGHTS
 from pacbench.training.progress import TrainingProgress
+from pacbench.training.saved_recipe import NAME
 
 from .checks import WrongUse
 
@@ -70,8 +71,6 @@ def side_of(text: str | None) -> int | None:
 
 def start(recipe: UpsamplingRecipe, folder: Path) -> int:
     """Begin a training in a folder that holds none; WrongUse where it holds one."""
-    from pacbench.suites.joint_upsampling.recipe import NAME
-
     leads = int(os.environ.get("RANK", "0")) == 0
     if leads and (folder / NAME).exists():
         raise WrongUse(f"{folder}: holds a training already; take it up with --resume, or choose another folder")
@@ -80,7 +79,7 @@ def start(recipe: UpsamplingRecipe, folder: Path) -> int:
 
 def resume(folder: Path) -> int:
     """Take a training up again, under its own settings; one that has ended writes its outcome again."""
-    from pacbench.suites.joint_upsampling.recipe import NAME, UpsamplingRecipe
+    from pacbench.suites.joint_upsampling.recipe import UpsamplingRecipe
 
     if not (folder / NAME).exists():
         raise WrongUse(f"--resume: got {folder}, expected the folder of a training (it has no {NAME})")

@@ -10,7 +10,7 @@ import hashlib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from pacbench.data.data_error import DataError
 from pacbench.data.labelled_images import LabelledSet, embedded_scenes, open_folder
@@ -18,13 +18,12 @@ from pacbench.measuring.package_hash import data_hash
 from pacbench.models.network_plan import NetworkPlan, build_with, read_plan
 from pacbench.models.small_fcn import WIDTH
 
-from .checkpoint import write_whole
+from .saved_recipe import SavedRecipe
 from .segmentation import Augmentation, SegmentationTask
 from .settings import TrainingSettings
 from .task import Stage
 
 Kind = Literal["fcn", "crf", "pacfcn"]
-NAME = "training.json"
 
 SCENE_SIZE = (120, 160)
 """Of the embedded scenes that networks are trained on and judged by."""
@@ -35,7 +34,7 @@ _JOINT = {"small": (0.1, 0.03), "vgg16": (0.1, 1e-4)}
 """Of the joint stage: the CRF's and the network's share of the rate of the stage before."""
 
 
-class Recipe(BaseModel):
+class Recipe(SavedRecipe):
     """What is trained, on what, for how long.
 
     Attributes:
@@ -64,8 +63,6 @@ class Recipe(BaseModel):
         compact: Whether the weights file holds float16, and only what was trained.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     kind: Kind
     data_root: str | None = None
     scenes: int = Field(default=160, ge=1)
@@ -89,24 +86,6 @@ class Recipe(BaseModel):
     device: str = "cpu"
     workers: int = Field(default=0, ge=0)
     compact: bool = False
-
-    def save(self, folder: Path) -> None:
-        """Write it into a training's folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / NAME, lambda path: path.write_text(self.model_dump_json(indent=1) + "\n", "utf-8"))
-
-    @classmethod
-    def of(cls, folder: Path) -> Recipe:
-        """The recipe in a training's folder; DataError where there is none that fits."""
-        path = folder / NAME
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except FileNotFoundError as error:
-            raise DataError(f"{path}: got no file, expected what a training was asked") from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise DataError(f"{path}: got {where} that does not fit ({first['msg']}), expected a recipe") from error
 
     def settings(self) -> TrainingSettings:
         """How it runs."""

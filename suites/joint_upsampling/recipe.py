@@ -6,19 +6,18 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from pacbench.data.data_error import DataError
 from pacbench.errors import UnknownNameError
 from pacbench.measuring.package_hash import data_hash
-from pacbench.training.checkpoint import write_whole
+from pacbench.training.saved_recipe import SavedRecipe
 from pacbench.training.settings import TrainingSettings
 
 from .datasets import Kind, UpsamplingDataset, embedded_scenes
 from .real_datasets import TRAINING, spread
 from .training_task import UpsamplingTask
 
-NAME = "training.json"
 EMBEDDED = ("scenes", "scenes_flow")
 
 _SCENE_SIZE = (192, 256)
@@ -26,7 +25,7 @@ _HELD_OUT = 8
 _CACHED = 256
 
 
-class UpsamplingRecipe(BaseModel):
+class UpsamplingRecipe(SavedRecipe):
     """What is trained, on what, for how long.
 
     Attributes:
@@ -46,8 +45,6 @@ class UpsamplingRecipe(BaseModel):
         workers: Processes that read images.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     method: str
     factor: int = Field(ge=2)
     data_root: str | None = None
@@ -62,24 +59,6 @@ class UpsamplingRecipe(BaseModel):
     checkpoint_every: int = Field(default=100, ge=1)
     device: str = "cpu"
     workers: int = Field(default=0, ge=0)
-
-    def save(self, folder: Path) -> None:
-        """Write it into a training's folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / NAME, lambda path: path.write_text(self.model_dump_json(indent=1) + "\n", "utf-8"))
-
-    @classmethod
-    def of(cls, folder: Path) -> UpsamplingRecipe:
-        """The recipe in a training's folder; DataError where there is none that fits."""
-        path = folder / NAME
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except FileNotFoundError as error:
-            raise DataError(f"{path}: got no file, expected what a training was asked") from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise DataError(f"{path}: got {where} that does not fit ({first['msg']}), expected a recipe") from error
 
     def settings(self) -> TrainingSettings:
         """How it runs."""
