@@ -212,10 +212,15 @@ def append(path: Path, line: Line) -> None:
 
 def write_one(path: Path, line: BaseModel) -> None:
     """Write a file of one record (``run.json``, ``environment.json``): whole or not at all."""
+    write_text(path, line.model_dump_json(indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, and the folder that it lies in: whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        half.write_text(line.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        half.write_text(text, encoding="utf-8")
         half.replace(path)
     except BaseException:
         half.unlink(missing_ok=True)
