@@ -28,18 +28,25 @@ COLUMNS = (
 _LEGEND = 12
 
 
-def kernel_table(trends: Sequence[KernelTrend]) -> SummaryTable | None:
-    """One row for each kernel whose budget changed, those that take more first; None where no run has a budget."""
+def kernel_table(trends: Sequence[KernelTrend], most: int | None = None) -> SummaryTable | None:
+    """One row for each kernel whose budget changed, those that take more first; None where no run has a budget.
+
+    Args:
+        trends: All kernels.
+        most: How many rows to show; None for all. What is left out is counted.
+    """
     if not trends:
         return None
     changed = sorted((trend for trend in trends if trend.changes), key=lambda trend: not trend.changes[-1].worse)
+    shown = changed[:most]
+    left = [f"{len(changed) - len(shown)} more stand in kernels.csv."] if len(changed) > len(shown) else []
     return SummaryTable(
         name="kernels",
         title="GPU kernels",
         caption="What compiled kernels take by the committed resource budgets, where that changed; nothing is run.",
         columns=COLUMNS,
-        rows=tuple(_row(trend) for trend in changed),
-        remarks=tuple(_of_backend(name, trends) for name in dict.fromkeys(trend.backend for trend in trends)),
+        rows=tuple(_row(trend) for trend in shown),
+        remarks=(*left, *(_of_backend(name, trends) for name in dict.fromkeys(trend.backend for trend in trends))),
         nothing="No kernel takes anything else than in the first run.",
     )
 
@@ -109,7 +116,8 @@ def _plot(backend: str, kernel: str, trends: Sequence[KernelTrend]) -> bytes:
         mark_change(panels["registers"], place[id(entry)], entry.commit[:8], worse=worse)
     for title, axes in panels.items():
         axes.set_ylabel(title, fontsize=8)
-        axes.margins(y=0.25)
+        highest = max(value for trend in trends for value in _columns(trend)[title])
+        axes.set_ylim(0, 1.25 * max(1, highest))
     name_commits(panels["instructions"], entries)
     panels["registers"].set_title(literal(one_line(f"{backend}: {kernel}", 90)), fontsize=8)
     handles, labels = panels["registers"].get_legend_handles_labels()

@@ -28,6 +28,8 @@ from .checks import WrongUse
 from .table_console import table_console
 
 _UNKNOWN = "unknown"
+_MOST_KERNELS = 20
+"""Rows on the terminal; the files hold all."""
 
 
 def history(folder: Path, run: Path | None, commit: str | None, *, fail_on_regression: bool, recent: int) -> int:
@@ -70,7 +72,7 @@ def history(folder: Path, run: Path | None, commit: str | None, *, fail_on_regre
     problems += unread
     told = [(line, change_points(line.logs)) for line in series(entries)]
     kernels = kernel_trends(entries, budgets_by_name)
-    for table in (history_table(told, problems), kernel_table(kernels)):
+    for table in (history_table(told, problems), kernel_table(kernels, _MOST_KERNELS)):
         if table is not None:
             console.print(rendered(table))
     try:
@@ -79,7 +81,7 @@ def history(folder: Path, run: Path | None, commit: str | None, *, fail_on_regre
         raise RunError(f"{error.filename or folder}: cannot be written ({error.strerror or error})") from error
     console.print(str(paths[0]), highlight=False, markup=False, soft_wrap=True)
     bad = [sentence for line, changes in told if (sentence := _regression(line, changes, entries, recent))]
-    bad += [sentence for trend in kernels if (sentence := _takes_more(trend, recent))]
+    bad += _take_more(kernels, recent)
     for sentence in bad:
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
     return int(bool(problems) or (fail_on_regression and bool(bad)))
@@ -98,12 +100,20 @@ def _regression(line: Series, changes: list[ChangePoint], entries: list[HistoryE
     return f"slower: {name}: {100 * (last.ratio - 1):+.1f} % since commit {entry.commit[:12]} ({entry.subject})"
 
 
-def _takes_more(trend: KernelTrend, recent: int) -> str | None:
-    last = trend.changes[-1] if trend.changes else None
-    if last is None or not last.worse or trend.gone or trend.age > recent:
-        return None
-    entry = trend.entries[last.place]
-    return f"takes more: {trend.backend} {trend.name}: {last.text}, since commit {entry.commit[:12]} ({entry.subject})"
+def _take_more(trends: list[KernelTrend], recent: int) -> list[str]:
+    """A sentence for each backend and commit since which kernels of the newest budget take more."""
+    groups: dict[tuple[str, str], list[KernelTrend]] = {}
+    for trend in trends:
+        if trend.changes and trend.changes[-1].worse and not trend.gone and trend.age <= recent:
+            entry = trend.entries[trend.changes[-1].place]
+            since = f"since commit {entry.commit[:12]} ({entry.subject})"
+            groups.setdefault((trend.backend, since), []).append(trend)
+    return [
+        f"takes more: {backend} {first.name}: {first.changes[-1].growth}, "
+        + (f"and {len(others)} other kernels, " if others else "")
+        + since
+        for (backend, since), (first, *others) in groups.items()
+    ]
 
 
 def _budgets(entry: HistoryEntry) -> dict[str, ResourceBudget]:

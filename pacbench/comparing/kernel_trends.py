@@ -32,7 +32,15 @@ class KernelChange:
     @property
     def text(self) -> str:
         """Such as ``registers 72, before 64``; what is worse comes first."""
-        told = "; ".join(one.text.replace(", budget ", ", before ") for one in self.differences)
+        return self._told(self.differences)
+
+    @property
+    def growth(self) -> str:
+        """What of it is worse."""
+        return self._told([one for one in self.differences if one.worse])
+
+    def _told(self, differences: Sequence[Difference]) -> str:
+        told = "; ".join(one.text.replace(", budget ", ", before ") for one in differences)
         return f"{told} (compiled by {self.compilers[1]}, before {self.compilers[0]})" if self.compilers else told
 
 
@@ -85,8 +93,8 @@ def kernel_trends(entries: Sequence[HistoryEntry], budgets: Mapping[str, Resourc
 def _of_backend(backend: str, told: list[tuple[HistoryEntry, ResourceBudget]]) -> list[KernelTrend]:
     places: dict[tuple[str, str, str], list[int]] = {}
     by_key = [{record.key: record for record in budget.records} for _, budget in told]
-    for place, records in enumerate(by_key):
-        for key in records:
+    for place, kernels in enumerate(by_key):
+        for key in kernels:
             places.setdefault(key, []).append(place)
     found = []
     for key, mine in places.items():

@@ -68,7 +68,10 @@ class CudaClock:
         l2_bytes = int(torch.cuda.get_device_properties(torch.cuda.current_device()).L2_cache_size)
         size = max(_FLUSHED_AT_LEAST, _TIMES_L2 * l2_bytes)
         self._flushed = torch.empty(size, dtype=torch.uint8, device="cuda")
-        self._start, self._end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        self._start, self._end = (
+            torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+            for _ in range(2)
+        )
 
     def prepare(self) -> None:
         """Write more than L2 holds."""

@@ -95,7 +95,7 @@ class DeviceTimer:
         while True:
             sample()
             times.append(self._now() - start)
-            lately = max(STEADY_READINGS, sum(time >= times[-1] - STEADY_FOR_S for time in times))
+            lately = max(STEADY_READINGS, sum(moment >= times[-1] - STEADY_FOR_S for moment in times))
             clocks = [clock for one in self._readings[-lately:] if (clock := one.state.sm_clock_mhz) is not None]
             steady = not clocks or min(clocks) >= (1 - STEADY_WITHIN) * max(clocks)
             enough = times[-1] >= STEADY_FOR_S and len(times) >= max(fewest, STEADY_READINGS)

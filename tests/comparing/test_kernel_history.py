@@ -99,6 +99,20 @@ def test_it_stays_red_while_it_is_recent_and_nobody_mended_it(history):
     assert (code, "takes more" in out) == (0, False), "mended"
 
 
+def test_many_kernels_are_one_sentence_and_a_short_table(history):
+    def of(registers: int) -> ResourceBudget:
+        less = 80 - registers  # what is better stands in the table, and not in the sentence
+        return budget(*(record(f"k{number}", registers=registers, shared_bytes=less) for number in range(30)))
+
+    code, out = history([of(64), of(72)], "--fail-on-regression")
+    assert code == 1
+    said = "takes more: gpu sm_90 k0 float32: registers 72, before 64, and 29 other kernels, since commit c0000001"
+    assert [line for line in out.splitlines() if line.startswith("takes more")] == [f"{said} (commit 1)"]
+    assert "10 more stand in kernels.csv." in out
+    with Path("history/report/kernels.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 30
+
+
 def test_a_kernel_that_takes_less_came_or_went_is_no_failure(history):
     first = budget(record("shrunk"), record("old"), record("same"))
     second = budget(record("shrunk", registers=40), record("young"), record("same"))
@@ -155,7 +169,7 @@ def test_only_kernels_that_changed_have_a_row_and_a_plot(history):
     assert f"![kernels](plots/{plot.name})" in told
     assert "registers 72, before 64 at c0000002 (commit 2)" in told
     with Path("history/report/kernels.csv").open(newline="") as file:
-        assert [row["kernel"] for row in csv.DictReader(file)] == ["sm_90 a float32", "sm_90 a float16"]
+        assert [row["kernel"] for row in csv.DictReader(file)] == ["sm_90 a float16", "sm_90 a float32"]
     assert "kept0" not in out
 
 
