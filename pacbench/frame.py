@@ -43,7 +43,8 @@ COLUMNS = {
     "device": "device type",
     "dtype": "name of the dtype",
     "shapes": "dict of shapes by argument",
-    "samples_s": "list of raw timings in seconds",
+    "samples_s": "list of raw timings in seconds; of a GPU those that count",
+    "device_samples": "of a GPU, list of dicts of every timing: seconds, clocks, temperature, and why it is left out",
     "median_s": "median of samples_s: of this one process",
     "flops": "floating-point operations of one call",
     "bytes": "compulsory memory traffic of one call",
@@ -59,6 +60,7 @@ COLUMNS = {
 
 _EMPTY: dict[str, Any] = {
     "samples_s": [],
+    "device_samples": [],
     "metrics": {},
     "per_item": {},
     "parameters": {},
@@ -175,7 +177,10 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
         medians = group["median_s"].dropna().tolist()
         memory = group["peak_memory_bytes"].dropna()
         row |= {
-            "samples_s": [sample for samples in group["samples_s"] for sample in samples],
+            **{
+                name: [sample for samples in group[name] for sample in samples]
+                for name in ("samples_s", "device_samples")
+            },
             "median_s": statistics.median(medians) if medians else float("nan"),
             "peak_memory_bytes": memory.median() if len(memory) else float("nan"),
             "rounds": len(medians),
@@ -216,6 +221,7 @@ def _lines(paths: Iterable[Path], problems: list[str]) -> list[Line]:
 
 def _case_row(record: CaseRecord) -> dict[str, Any]:
     row = {name: getattr(record, name) for name in COLUMNS if name in CaseRecord.model_fields}
+    row["device_samples"] = [sample.model_dump() for sample in record.device_samples]
     row["median_s"] = statistics.median(record.samples_s) if record.samples_s else None
     return row
 

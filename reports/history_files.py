@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from pacbench.comparing.change_points import ChangePoint
 from pacbench.comparing.history import Series
+from pacbench.comparing.kernel_trends import KernelTrend
 
 from . import number_format as written
 from .cells import Cell, Column, Row, SummaryTable, empty, number, words
 from .csv_files import table_csv
 from .escaping import one_line
+from .kernel_trends import kernel_plots, kernel_table
 from .markdown import markdown_table
+from .trend_canvas import canvas, literal, mark_change, name_commits, png
 from .whole_file import write_whole
 
 COLUMNS = (
@@ -47,19 +49,26 @@ def history_table(told: Told, problems: Sequence[str] = ()) -> SummaryTable:
     )
 
 
-def write_history(told: Told, folder: Path, problems: Sequence[str] = ()) -> list[Path]:
-    """Write ``history.md``, ``history.csv`` and one plot for each series.
+def write_history(
+    told: Told, folder: Path, problems: Sequence[str] = (), kernels: Sequence[KernelTrend] = ()
+) -> list[Path]:
+    """Write ``history.md``, ``history.csv`` and one plot for each series; of GPU kernels ``kernels.csv`` and plots too.
 
     Raises:
         OSError: the folder or a file in it cannot be written.
     """
     table = history_table(told, problems)
     plots = {f"plots/{plot_name(line)}.png": trend_plot(line, changes) for line, changes in told if line.medians_s}
-    text = "\n\n".join([*markdown_table(table), *(f"![trend]({name})" for name in plots)]) + "\n"
-    contents = {
-        "history.md": text.encode("utf-8", "backslashreplace"),
-        "history.csv": table_csv(table).encode("utf-8", "backslashreplace"),
-    }
+    blocks = [*markdown_table(table), *(f"![trend]({name})" for name in plots)]
+    texts = {"history.csv": table_csv(table)}
+    kernel_rows = kernel_table(kernels)
+    if kernel_rows is not None:
+        pictures = {f"plots/{name}": picture for name, picture in kernel_plots(kernels).items()}
+        blocks += [*markdown_table(kernel_rows), *(f"![kernels]({name})" for name in pictures)]
+        texts["kernels.csv"] = table_csv(kernel_rows)
+        plots |= pictures
+    texts = {"history.md": "\n\n".join(blocks) + "\n"} | texts
+    contents = {name: text.encode("utf-8", "backslashreplace") for name, text in texts.items()}
     return [write_whole(folder / name, content) for name, content in (contents | plots).items()]
 
 
@@ -73,28 +82,19 @@ def plot_name(line: Series) -> str:
 
 def trend_plot(line: Series, changes: Sequence[ChangePoint]) -> bytes:
     """A PNG: medians by run, levels, and a mark with the commit at each change."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     times = [1e3 * value for value in line.medians_s]
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = canvas(3.2)
     axes = figure.add_subplot()
     axes.plot(range(len(times)), times, marker="o", markersize=4, linewidth=1)
     for change in changes:
-        axes.axvline(change.place - 0.5, color="tab:red" if change.slower else "tab:green", linewidth=1)
-        axes.annotate(
-            f"{line.entries[change.place].commit[:8]} {100 * (change.ratio - 1):+.0f} %", (change.place - 0.5, 1.0),
-            xycoords=("data", "axes fraction"), xytext=(3, -10), textcoords="offset points", fontsize=7,
-        )  # fmt: skip
-    axes.set_xticks(range(len(times)), [entry.commit[:8] for entry in line.entries], rotation=90, fontsize=6)
+        text = f"{line.entries[change.place].commit[:8]} {100 * (change.ratio - 1):+.0f} %"
+        mark_change(axes, change.place, text, worse=change.slower)
+    name_commits(axes, line.entries)
     axes.set_ylim(0, 1.2 * max(times))
     axes.set_ylabel("ms")
     title = one_line(f"{line.backend}: {line.case.partition('::')[2] or line.case}", 90)
-    axes.set_title(f"{title}\n{one_line(line.machine, 100)}".replace("$", r"\$"), fontsize=8)
-    target = io.BytesIO()
-    figure.savefig(target, format="png", dpi=110)
-    return target.getvalue()
+    axes.set_title(literal(f"{title}\n{one_line(line.machine, 100)}"), fontsize=8)
+    return png(figure)
 
 
 def _row(line: Series, changes: Sequence[ChangePoint]) -> Row:

@@ -109,7 +109,11 @@ def _history(
         str | None, typer.Option(metavar="REV", help="What the run measured; the commit that is checked out here.")
     ] = None,
     fail_on_regression: Annotated[
-        bool, typer.Option("--fail-on-regression", help="Exit 1 where a case has become slower for good, or failed.")
+        bool,
+        typer.Option(
+            "--fail-on-regression",
+            help="Exit 1 where a case has become slower for good, or failed, or a GPU kernel takes more by its budget.",
+        ),
     ] = False,
     recent: Annotated[
         int, typer.Option(min=1, metavar="N", help="A regression counts if it began in one of the N newest runs.")
