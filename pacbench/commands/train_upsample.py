@@ -29,7 +29,7 @@ KIND = "upsample"
 OWN = frozenset({"method", "factor", "data", "scenes"})
 """Options that the other kinds have not."""
 ONLY_OTHERS = frozenset({
-    "init", "epochs", "network", "width", "guide_scale", "dilations", "joint", "validated", "compact",
+    "init", "epochs", "network", "width", "guide_scale", "dilations", "joint", "validated", "compact", "precision", "channels_last",
 })  # fmt: skip
 """Options that only the other kinds have."""
 

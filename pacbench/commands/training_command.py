@@ -70,6 +70,12 @@ def _train(
     ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="cpu or cuda.")] = "cpu",
     workers: Annotated[int | None, typer.Option(metavar="N", help="Processes that read images; 0.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="NAME", help="float32 or bfloat16; upsample: float32 only.")
+    ] = None,
+    channels_last: Annotated[
+        bool, typer.Option("--channels-last", help="Keep channels side by side: faster for plain convolutions.")
+    ] = False,
     compact: Annotated[
         bool, typer.Option("--compact", help="Write the weights as float16, and only what was trained.")
     ] = False,
@@ -98,7 +104,7 @@ def _train(
         steps=steps, epochs=epochs, batch=batch, rate=lr, crop=train.size_of(crop), seed=seed, network=network,
         width=width, guide_scale=guide_scale, crf=train.dilations_of(dilations), joint=joint,
         evaluate_every=evaluate_every, checkpoint_every=checkpoint_every, validated=validated, device=device,
-        workers=workers, compact=compact,
+        workers=workers, precision=precision, channels_last=channels_last, compact=compact,
     )  # fmt: skip
     return train.start(recipe, (output or Path("pacbench-trained", kind)).absolute())
 

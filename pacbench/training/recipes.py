@@ -20,7 +20,7 @@ from pacbench.models.small_fcn import WIDTH
 
 from .saved_recipe import SavedRecipe
 from .segmentation import Augmentation, SegmentationTask
-from .settings import TrainingSettings
+from .settings import Precision, TrainingSettings
 from .task import Stage
 
 Kind = Literal["fcn", "crf", "pacfcn"]
@@ -60,6 +60,8 @@ class Recipe(SavedRecipe):
         checkpoint_every: Steps between checkpoints.
         device: A torch device.
         workers: Processes that read images.
+        precision: Of the computation, "float32" or "bfloat16".
+        channels_last: Whether images and filters keep their channels side by side.
         compact: Whether the weights file holds float16, and only what was trained.
     """
 
@@ -85,13 +87,15 @@ class Recipe(SavedRecipe):
     checkpoint_every: int = Field(default=50, ge=1)
     device: str = "cpu"
     workers: int = Field(default=0, ge=0)
+    precision: Precision = "float32"
+    channels_last: bool = False
     compact: bool = False
 
     def settings(self) -> TrainingSettings:
         """How it runs."""
         return TrainingSettings(
             self.seed, self.batch, self.device, self.checkpoint_every, self.evaluate_every, clip_norm=5.0,
-            workers=self.workers,
+            workers=self.workers, precision=self.precision, channels_last=self.channels_last,
         )  # fmt: skip
 
     def data(self) -> LabelledSet:

@@ -136,7 +136,7 @@ class SegmentationTask(Task):
     def loss(self, model: nn.Module, batch: Sample) -> tuple[Tensor, Tensor]:
         """Cross-entropy summed over the pixels that are not void, and their number."""
         labels = batch["labels"]
-        total = F.cross_entropy(model(batch["image"]), labels, ignore_index=VOID, reduction="sum")
+        total = F.cross_entropy(model(batch["image"]).float(), labels, ignore_index=VOID, reduction="sum")
         return total, (labels != VOID).sum()
 
     def validation_size(self) -> int:
