@@ -85,12 +85,14 @@ def _train(
     ] = None,
 ) -> int:
     """Train on a data set's train split, measure on its val split; deterministic, resumable."""
+    from pacbench.training.recipes import Recipe
+
     from . import train, train_upsample, training_run
 
     upsample = kind == train_upsample.KIND
     if resume is not None:
         checks.refuse_others(context, besides="resume", and_besides="kind")
-        return training_run.resume(train_upsample.recipe_type() if upsample else train.Recipe, kind, resume)
+        return training_run.resume(train_upsample.recipe_type() if upsample else Recipe, kind, resume)
     _refuse_of_others(context, kind, train_upsample.ONLY_OTHERS if upsample else train_upsample.OWN)
     root = checks.existing_folder(data_root, "data root")
     folder = (output or Path("pacbench-trained", kind)).absolute()

@@ -84,7 +84,9 @@ class _Training:
         self.folder = folder
         self.progress = progress
         self.processes = processes
-        self.model = task.model.to(processes.device, memory_format=settings.memory_format)
+        self.model: nn.Module = task.model.to(  # type: ignore[call-overload]  # whose stub lacks it beside a device
+            processes.device, memory_format=settings.memory_format
+        )
         self.stages = list(task.stages())
         self.state = Checkpoint(training_key(task, settings))
         self.metrics: dict[str, float] = {}

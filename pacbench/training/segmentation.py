@@ -141,7 +141,7 @@ class SegmentationTask(Task):
         whole = self._sample("train", self.data.splits["train"][index])
         layers = [whole[name] for name in _LAYERS if name in whole]
         varied, labels = self.augmentation(torch.cat(layers), whole["labels"], generator)
-        parts = varied.split([len(layer) for layer in layers])
+        parts = torch.split(varied, [len(layer) for layer in layers])
         return {"labels": labels, **dict(zip(_LAYERS, parts, strict=False))}
 
     def loss(self, model: nn.Module, batch: Sample) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from pacbench.data.data_error import DataError
 from pacbench.data.weights import load_weights
 from pacbench.models import CRFOnUnary
 from pacbench.models.network_plan import NetworkPlan, build_with, plan_for
+from pacbench.nn.pac_crf import PacCRF, PacCRFLoose
 
 from .methods import Inference, Method, PacInference
 
@@ -40,10 +42,9 @@ class LearnedCRF:
         """It, ready for images, on a device."""
         model = build_with(self.plan, 0, [self.path], backend).eval().requires_grad_(False).to(device)
         assert isinstance(model, CRFOnUnary)
-        if self.plan.crf:
+        if isinstance(model.crf, (PacCRF, PacCRFLoose)):
             return PacInference(model.crf, model.rgb_scale)
-        crf: Inference = model.crf
-        return crf
+        return cast(Inference, model.crf)
 
     def check_network(self, network: nn.Module | None) -> None:
         """Raise a DataError where the CRF was trained with a network that gives other unaries than the table's."""
