@@ -82,7 +82,7 @@ def _train(
 
     upsample = kind == train_upsample.KIND
     if resume is not None:
-        checks.refuse_others(context, besides="resume", and_besides="kind")
+        checks.refuse_others(context, "resume", "kind")
         return train_upsample.resume(resume) if upsample else train.resume(resume)
     _refuse_of_others(context, kind, train_upsample.ONLY_OTHERS if upsample else train_upsample.OWN)
     root = checks.existing_folder(data_root, "data root")

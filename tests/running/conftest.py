@@ -14,6 +14,7 @@ from rich.console import Console
 from pacbench.frame import Run
 from pacbench.records import Environment, JobRecord, RunSettings, read_lines
 from pacbench.running import coordinator as module
+from pacbench.running import dispatch, turn
 from pacbench.running.coordinator import Coordinator
 
 sys.path.insert(0, str(Path(__file__).parent))  # for run_processes
@@ -147,6 +148,8 @@ def runner(
     environment: Environment,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Runner:
-    monkeypatch.setattr(module, "describe_environment", lambda **_: environment)
+    for place in (module, dispatch, turn):
+        monkeypatch.setattr(place, "describe_environment", lambda **_: environment)
+    turn._described.cache_clear()
     targets = {"gradients": write_suite("gradients"), "work": write_suite("work", WORK)}
     return Runner(tmp_path / "out", backends, targets)
