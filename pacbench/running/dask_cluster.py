@@ -6,8 +6,8 @@ which ones had begun it before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib import import_module
@@ -33,16 +33,13 @@ class DaskExecutor(WatchedExecutor):
 
     Args:
         client: A `distributed.Client`, which stays the caller's.
-        workers: Addresses of the workers that may be used.
-        resources: What each call takes of a worker, such as ``{"GPU": 1}``.
+        workers: The workers that may be used, all of one kind.
     """
 
-    def __init__(self, client: Any, workers: list[str], resources: dict[str, float] | None = None) -> None:
+    def __init__(self, client: Any, workers: Sequence[Worker]) -> None:
         self._client = client
-        self._workers = workers
-        self._inner: Executor = client.get_executor(
-            workers=workers, allow_other_workers=False, resources=resources or None, pure=False
-        )
+        self._workers = [worker.address for worker in workers]
+        self._inner = _executor(client, self._workers, workers[0])
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Hand a call to the cluster; of one that takes a `Turn`, the result says on which workers it was lost."""
@@ -98,8 +95,7 @@ def connected(
             raise RunError(f"scheduler {scheduler}: no worker can be used: {'; '.join(refused)}")
         for line in [*refused, *on_one_machine(usable)]:
             say(line)
-        addresses = [worker.address for worker in usable]
-        executor = DaskExecutor(client, addresses, {GPU: 1} if usable[0].has_gpu else None)
+        executor = DaskExecutor(client, usable)
         try:
             yield executor
         finally:
@@ -119,24 +115,31 @@ def _found(client: Any, distributed: Any, allocator: str) -> list[Worker]:
         address: Worker(address, int(one["nthreads"]), dict(one.get("resources", {}))) for address, one in told.items()
     }
     asked = {
-        client.submit(
-            _describe, allocator, workers=[address], pure=False, allow_other_workers=False,
-            resources={GPU: 1} if worker.has_gpu else None,
-        ): address
+        _executor(client, [address], worker).submit(_describe, allocator): address
         for address, worker in workers.items()
-    }  # fmt: skip
-    with suppress(TimeoutError, distributed.TimeoutError):
-        distributed.wait(list(asked), timeout=_DESCRIBE_S)
+    }
+    wait(asked, timeout=_DESCRIBE_S)
     for future, address in asked.items():
-        if not future.done():
-            workers[address] = replace(workers[address], trouble=f"did not answer within {_DESCRIBE_S:g} s")
-            future.cancel()
+        worker = workers[address]
+        if future.cancel():  # one that is done cannot be
+            workers[address] = replace(worker, trouble=f"did not answer within {_DESCRIBE_S:g} s")
+        elif future.cancelled():
+            workers[address] = replace(worker, trouble="went away")
         elif (error := future.exception()) is not None:
-            workers[address] = replace(workers[address], trouble=f"{type(error).__name__}: {error}")
+            workers[address] = replace(worker, trouble=f"{type(error).__name__}: {error}")
         else:
             name, environment = future.result()
-            workers[address] = replace(workers[address], machine=name, environment=environment)
+            workers[address] = replace(worker, machine=name, environment=environment)
     return list(workers.values())
+
+
+def _executor(client: Any, addresses: list[str], like: Worker) -> Executor:
+    """Dask's own executor on these workers alone; where each has a GPU, a call takes it."""
+    resources = {GPU: 1} if like.has_gpu else None
+    executor: Executor = client.get_executor(
+        workers=addresses, allow_other_workers=False, resources=resources, pure=False
+    )
+    return executor
 
 
 def _describe(allocator: str) -> tuple[str, Environment]:

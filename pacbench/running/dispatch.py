@@ -70,7 +70,8 @@ def dispatch(session: RunSession, executor: Executor, progress: RunProgress) -> 
     """Run every job of a session: all gates, then the rounds, handed out in the order in which they run locally.
 
     Raises:
-        KeyboardInterrupt: passed on; what was queued is cancelled, what was running is told to end and written down.
+        KeyboardInterrupt: passed on; what was handed out is cancelled, told to end where it was running, and
+            written down.
         RunError: the executor is broken, so that nothing more comes home.
         OSError: the folder cannot be written.
     """
@@ -104,8 +105,7 @@ class _Dispatcher:
                 if not done:
                     _expect_no_trouble(self.executor)
         except KeyboardInterrupt:
-            running = [errand for future, errand in self.out.items() if not future.cancel()]
-            for job in (job for errand in running for job in errand.jobs):
+            for job in (job for errand in self.out.values() for job in errand.jobs):
                 self.session.write_down(job, BY_CTRL_C)
             raise
         finally:
