@@ -47,6 +47,6 @@ def several_machines(base: Side, new: Side, *, paired: bool) -> list[str]:
     how = (
         "Rounds make a pair only where both were measured on the same one."
         if paired
-        else "They are of one kind, but how they differ counts as a difference."
+        else "What differs between these counts as a difference."
     )
     return [f"BASE was measured on {', '.join(machines[0])}; NEW on {', '.join(machines[1])}. {how}"]

@@ -38,7 +38,8 @@ class Leash:
         if not self.place or _place() != self.place:
             return False
         try:
-            alive = psutil.Process(self.pid).create_time() == self.started
+            process = psutil.Process(self.pid)
+            alive = process.create_time() == self.started and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             alive = False
         return not (alive and self.sign.exists())

@@ -73,9 +73,11 @@ def armed(tmp_path: Path, write_suite) -> Path:
     return tmp_path / "armed"
 
 
-def processes_of_job(folder: Path) -> tuple[int, int]:
+def processes_of_job(folder: Path, coordinator: subprocess.Popen[str] | None = None) -> tuple[int, int]:
     """Worker and job that hangs."""
-    assert wait_for((folder / "pid").exists, 60)
+    ended = coordinator.poll if coordinator is not None else (lambda: None)
+    assert wait_for(lambda: (folder / "pid").exists() or ended() is not None, 60)
+    assert ended() is None, coordinator.communicate()[1]
     worker, job = (folder / "pid").read_text().split()
     return int(worker), int(job)
 
@@ -128,11 +130,11 @@ def test_no_job_runs_on_for_a_coordinator_that_is_gone(runner, armed: Path, tmp_
         )
 
         def started() -> subprocess.Popen[str]:
-            return subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
+            return subprocess.Popen([sys.executable, "-P", "-c", script], stderr=subprocess.PIPE, text=True)
 
         for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
             process = started()
-            job = processes_of_job(tmp_path)[1]
+            job = processes_of_job(tmp_path, process)[1]
             assert is_running(job)
             process.send_signal(number)
             _, said = process.communicate(timeout=60)
