@@ -92,7 +92,9 @@ def test_stored_runs_of_several_machines_say_so(fake_run: Callable):
     base = fake_run("base", {"a": 1.0}, CASES, machines={"a": ["m", "n"] * 6}).folder
     new = fake_run("new", {"a": 1.0}, CASES, seed=1).folder
     (remark,) = [remark for remark in compared(base, new).remarks if remark.startswith("BASE was measured on")]
-    assert remark.startswith("BASE was measured on m, n; NEW on the run's own machine. What differs between these counts")
+    assert remark.startswith(
+        "BASE was measured on m, n; NEW on the run's own machine. What differs between these counts"
+    )
     assert compared(base, new).cases[0].base_rounds == 12
 
 

@@ -9,11 +9,10 @@ import sys
 import threading
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from dask_processes import cluster
 from run_processes import is_running, wait_for
-from test_executors import alike, expect_each_case_once
+from same_frame import expect_each_case_once, expect_same_frame
 
 from pacbench import command_line
 from pacbench.frame import read_run
@@ -104,8 +103,8 @@ def test_the_same_frame_as_the_local_run_with_a_worker_killed(runner, armed: Pat
     assert code == 0, runner.output.getvalue()
     assert len(said) == 1, "the workers share a machine"
     assert "disturb each other's times" in said[0]
-    pd.testing.assert_frame_equal(alike(run), alike(local))
-    expect_each_case_once(runner.folder, run)
+    expect_same_frame(run, local)
+    expect_each_case_once(run)
     again = run.frame[run.frame["attempt"] > 1]
     assert {(suite, round_) for suite, round_ in zip(again["suite"], again["round"], strict=True)} <= {
         ("work", 0), ("work", 1)
@@ -150,7 +149,7 @@ def test_no_job_runs_on_for_a_coordinator_that_is_gone(runner, armed: Path, tmp_
     assert said.count("completed before") == 2, "the gates came home before the kill"
     run = read_run(runner.folder)
     assert set(run.frame["outcome"]) == {"passed"}
-    expect_each_case_once(runner.folder, run)
+    expect_each_case_once(run)
 
 
 @pytest.mark.parametrize(

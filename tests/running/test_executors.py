@@ -7,22 +7,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
+from rich.console import Console
+from same_frame import expect_each_case_once, expect_same_frame
 
 from pacbench.frame import Run, summary
-from pacbench.records import CaseRecord, Environment, read_lines
+from pacbench.records import Environment
 from pacbench.running import turn as turn_module
-from pacbench.running.coordinator import run_interleaved
+from pacbench.running.coordinator import Coordinator, run_interleaved
 from pacbench.running.dispatch import ATTEMPTS
+from pacbench.running.job import plan
 from pacbench.running.probes import RunError
 from pacbench.running.turn import TurnResult
-
-TIMES = ["samples_s", "median_s", "duration_s", "peak_memory_bytes"]
-PLACES = ["machine", "worker", "attempt", "notes"]
 
 PICTURES = """
 import pathlib
@@ -75,30 +73,20 @@ class Faulty(Executor):
         return future
 
 
-def alike(run: Run) -> pd.DataFrame:
-    """The frame without what differs from run to run and from place to place."""
-    frame = run.frame.drop(columns=TIMES + PLACES)
-    return frame.sort_values(["suite", "backend", "round", "job"], kind="stable", ignore_index=True)
-
-
-def expect_each_case_once(folder: Path, run: Run) -> None:
-    counts = Counter(
-        (line.backend, line.case, line.round)
-        for path in folder.glob("records/*.jsonl")
-        for line in read_lines(path)
-        if isinstance(line, CaseRecord)
-    )
-    assert set(counts.values()) == {1}
-    assert sum(counts.values()) == len(run.frame)
+@pytest.fixture(scope="module")
+def runs() -> dict[str, Run]:
+    """Runs that several tests look at."""
+    return {}
 
 
 @pytest.fixture
-def local(runner) -> Run:
+def local(runner, runs: dict[str, Run]) -> Run:
     """The same run by the coordinator itself; the runner's folder is another then."""
-    run, code = runner.run(runner.settings("Good", "Other", rounds=2))
-    assert code == 0, runner.output.getvalue()
+    if "local" not in runs:
+        runs["local"], code = runner.run(runner.settings("Good", "Other", rounds=2))
+        assert code == 0, runner.output.getvalue()
     runner.folder = runner.folder.with_name("by an executor")
-    return run
+    return runs["local"]
 
 
 @pytest.mark.parametrize("pool", [threads, processes])
@@ -107,8 +95,8 @@ def test_the_same_frame_as_the_local_run(runner, local: Run, pool, monkeypatch: 
         run, code = runner.run(runner.settings("Good", "Other", rounds=2), executor=executor, measure_roof=False)
     assert code == 0, runner.output.getvalue()
     assert run.problems == []
-    pd.testing.assert_frame_equal(alike(run), alike(local))
-    expect_each_case_once(runner.folder, run)
+    expect_same_frame(run, local)
+    expect_each_case_once(run)
     assert set(run.frame["attempt"]) == {1}
     assert run.frame["machine"].notna().all()
     assert local.frame["machine"].isna().all()
@@ -117,16 +105,17 @@ def test_the_same_frame_as_the_local_run(runner, local: Run, pool, monkeypatch: 
 
 
 def test_turns_go_out_in_the_order_of_a_local_run(runner):
-    orders = []
+    handed_out = []
 
     def noted(result: Callable[[], TurnResult], _: int) -> TurnResult:
         found = result()
-        orders.append([parcel.job.replace(runner.backends, "")[:4] + parcel.job[-3:] for parcel in found.parcels])
+        handed_out.append([parcel.job for parcel in found.parcels])
         return found
 
-    runner.run(runner.settings("Good", "Other", rounds=2), executor=Faulty(noted))
-    assert [len(jobs) for jobs in orders] == [1, 1, 2, 2]
-    assert [jobs[0][-3:] for jobs in orders[2:]] == ["-r0", "-r1"]
+    settings = runner.settings("Good", "Other", rounds=2)
+    runner.run(settings, executor=Faulty(noted))
+    gates, first, second = ([job.name for job in plan(settings)][part] for part in (slice(2), slice(2, 4), slice(4, 6)))
+    assert handed_out == [[gates[0]], [gates[1]], first, second]
 
 
 def test_pictures_and_predictions_come_home(runner, write_suite: Callable[..., str]):
@@ -198,8 +187,8 @@ def test_a_turn_whose_worker_died_runs_again_and_its_rows_say_so(runner, local: 
 
     run, code = runner.run(runner.settings("Good", "Other", rounds=2), executor=Faulty(dies_once))
     assert code == 0, runner.output.getvalue()
-    pd.testing.assert_frame_equal(alike(run), alike(local))
-    expect_each_case_once(runner.folder, run)
+    expect_same_frame(run, local)
+    expect_each_case_once(run)
     again = run.frame[run.frame["attempt"] == 2]
     assert set(zip(again["suite"], again["round"], strict=True)) == {("work", 0)}
     assert len(again) == 6
@@ -247,8 +236,8 @@ def test_a_result_that_is_not_of_this_attempt_never_counts(runner, local: Run, f
 
     run, code = runner.run(runner.settings("Good", "Other", rounds=2), executor=Faulty(faulty))
     assert code == 0, runner.output.getvalue()
-    pd.testing.assert_frame_equal(alike(run), alike(local))
-    expect_each_case_once(runner.folder, run)
+    expect_same_frame(run, local)
+    expect_each_case_once(run)
     last = run.frame["attempt"].max()
     assert last == (3 if fault == "late" else 2)
     notes = run.frame[run.frame["attempt"] == last]["notes"].iloc[0][-1]
@@ -287,25 +276,21 @@ def test_a_worker_with_other_code_of_a_suite_is_refused(runner, write_suite: Cal
 
 
 def test_a_broken_executor_is_one_line_and_the_run_goes_on_when_resumed(runner):
-    executor = ThreadPoolExecutor(1)
+    pool = ThreadPoolExecutor(1)
 
-    def shut(result: Callable[[], TurnResult], number: int) -> TurnResult:
-        if number == 2:
-            executor.shutdown()
-        return executor.submit(result).result()
-
-    class Broken(Faulty):
+    class ShutDownByAnother(Faulty):
         def submit(self, fn, /, *arguments, **rest):  # type: ignore[no-untyped-def]
-            if self.turns == 1:
-                raise RuntimeError("cannot schedule new futures after shutdown")
+            if self.turns == 1:  # the gate is home
+                pool.shutdown()
+                return pool.submit(fn, *arguments, **rest)
             return super().submit(fn, *arguments, **rest)
 
     with pytest.raises(RunError, match=r"^the executor takes no job: RuntimeError: cannot schedule new futures"):
-        runner.run(executor=Broken(shut))
+        runner.run(executor=ShutDownByAnother(lambda result, _: result()))
     run, code = runner.run(resume=True)
     assert code == 0
     assert set(run.frame["outcome"]) == {"passed"}
-    executor.shutdown()
+    assert [job.job.partition("-")[0] for job in runner.jobs()] == ["gate", "work"], "the gate did not run again"
 
 
 def test_a_process_pool_whose_process_dies_is_one_line(runner, write_suite: Callable[..., str]):
@@ -325,10 +310,6 @@ def test_a_process_pool_whose_process_dies_is_one_line(runner, write_suite: Call
 
 
 def test_interleaved_runs_take_no_executor(runner):
-    from rich.console import Console
-
-    from pacbench.running.coordinator import Coordinator
-
     both = [
         Coordinator(runner.folder / name, runner.settings(), Console(), executor=Faulty(lambda result, _: result()))
         for name in ("a", "b")
