@@ -36,6 +36,10 @@ class WatchedExecutor(Executor):
         """Why no future of it will ever be done, as part of a sentence; None where one may."""
 
 
+class ExecutorBrokenError(RunError):
+    """Nothing more comes home; the message is one line that says why."""
+
+
 @dataclass
 class _Errand:
     """The jobs of a turn until their results are home.
@@ -60,7 +64,7 @@ def environment_of(executor: Executor, allocator: str, *, measure_roof: bool) ->
     ask: Future[Environment] = executor.submit(_describe, allocator, measure_roof)
     try:
         return _result(executor, ask)
-    except RunError:
+    except ExecutorBrokenError:
         raise
     except Exception as error:
         raise RunError(f"the executor could not describe a worker: {_said(error)}") from error
@@ -72,7 +76,7 @@ def dispatch(session: RunSession, executor: Executor, progress: RunProgress) -> 
     Raises:
         KeyboardInterrupt: passed on; what was handed out is cancelled, told to end where it was running, and
             written down.
-        RunError: the executor is broken, so that nothing more comes home.
+        ExecutorBrokenError: nothing more comes home.
         OSError: the folder cannot be written.
     """
     with holding() as leash:
@@ -132,14 +136,14 @@ class _Dispatcher:
         try:
             self.out[self.executor.submit(work_off, turn)] = errand
         except (BrokenExecutor, RuntimeError) as error:  # a RuntimeError where it has been shut down
-            raise RunError(f"the executor takes no job: {_said(error)}") from error
+            raise ExecutorBrokenError(f"the executor takes no job: {_said(error)}") from error
 
     def _come_home(self, errand: _Errand, future: Future[TurnResult]) -> None:
         try:
             result = _result(self.executor, future)
-        except RunError:
+        except ExecutorBrokenError:
             raise
-        except Exception as error:  # whatever the worker met: it is a row, and the run goes on
+        except Exception as error:  # whatever the worker met, another may not
             self._retry(errand, _said(error))
             return
         trouble = _misfit(errand, result)
@@ -190,7 +194,7 @@ def _misfit(errand: _Errand, result: object) -> str | None:
 
 
 def _result(executor: Executor, future: Future[_Result]) -> _Result:
-    """What a future holds or raises; RunError where its executor is broken."""
+    """What a future holds or raises; ExecutorBrokenError where its executor is broken."""
     try:
         while True:
             try:
@@ -201,12 +205,12 @@ def _result(executor: Executor, future: Future[_Result]) -> _Result:
                 _expect_no_trouble(executor)
     except (BrokenExecutor, CancelledError) as error:
         _expect_no_trouble(executor)
-        raise RunError(f"the executor is broken: {_said(error)}") from error
+        raise ExecutorBrokenError(f"the executor is broken: {_said(error)}") from error
 
 
 def _expect_no_trouble(executor: Executor) -> None:
     if isinstance(executor, WatchedExecutor) and (trouble := executor.trouble()) is not None:
-        raise RunError(trouble)
+        raise ExecutorBrokenError(trouble)
 
 
 def _said(error: BaseException) -> str:

@@ -199,10 +199,13 @@ def test_a_turn_whose_worker_died_runs_again_and_its_rows_say_so(runner, local: 
     assert all("attempt 2" in notes[-1] for notes in told[told["suite"] == "work"]["notes"])
 
 
-def test_a_turn_that_never_comes_home_is_failed_rows(runner):
+@pytest.mark.parametrize(
+    ("error", "said"), [(ConnectionError("gone"), "ConnectionError: gone"), (RunError("cannot look"), "cannot look")]
+)
+def test_a_turn_that_never_comes_home_is_failed_rows(runner, error: Exception, said: str):
     def dies(result: Callable[[], TurnResult], number: int) -> TurnResult:
         if number > 1:
-            raise ConnectionError("gone")
+            raise error
         return result()
 
     executor = Faulty(dies)
@@ -211,7 +214,7 @@ def test_a_turn_that_never_comes_home_is_failed_rows(runner):
     assert executor.turns == 1 + ATTEMPTS
     ((outcome, reason),) = runner.outcomes(run).values()
     assert outcome == "crashed"
-    assert reason == "no worker brought a result home in 3 attempts: ConnectionError: gone"
+    assert reason == f"no worker brought a result home in 3 attempts: {said}"
 
 
 @pytest.mark.parametrize("fault", ["late", "twice", "another's", "nothing"])
