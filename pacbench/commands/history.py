@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
-
-from rich.console import Console
 
 from pacbench.comparing.change_points import ChangePoint, change_points
 from pacbench.comparing.history import HistoryEntry, HistoryError, Series, add, entry_of, read, series
@@ -14,8 +11,8 @@ from pacbench.frame import read_run
 from pacbench.running.probes import RunError
 
 from .checks import WrongUse
+from .table_console import table_console
 
-_WIDTH = 160
 _UNKNOWN = "unknown"
 
 
@@ -39,7 +36,7 @@ def history(folder: Path, run: Path | None, commit: str | None, *, fail_on_regre
     from pacbench.reports.history_files import history_table, write_history
     from pacbench.reports.terminal import rendered
 
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+    console = table_console()
     try:
         if run is not None:
             found = read_run(run)
