@@ -4,7 +4,6 @@
 and gathers from every window that a pixel is a tap of. No atomics. Images and groups as in `kernel_alone.py`.
 """
 
-import triton
 import triton.language as tl
 
 from .adapting import (
@@ -16,7 +15,7 @@ from .adapting import (
     slope_of_distance,
     squared_distance,
 )
-from .device_function import sum_over
+from .device_function import kernel, sum_over
 from .kernel_alone import pixel_met
 from .walking import (
     MOVING_MUL,
@@ -28,7 +27,7 @@ from .walking import (
 )
 
 
-@triton.jit
+@kernel
 def centre_gradient(
     grad, guide, centres, mask, scale, alpha, exponent, shares, grad_centres, grad_alpha, grad_exponent,
     group, guide_channels, channel_blocks, alpha_step, exponent_step, guide_height, guide_width, height, width,
@@ -126,7 +125,7 @@ def centre_gradient(
             tl.store(grad_exponent + program, sum_over(to_exponent, axis=0))
 
 
-@triton.jit
+@kernel
 def tap_gradient(
     grad, guide, centres, mask, scale, alpha, exponent, shares, grad_guide,
     group, guide_channels, channel_blocks, alpha_step, exponent_step, guide_height, guide_width, height, width,
