@@ -171,7 +171,11 @@ class CaseRecord(_Line):
 
 
 class JobRecord(_Line):
-    """One subprocess, ended: how, and its last words when it did not end by itself."""
+    """One subprocess, ended: how, and its last words when it did not end by itself.
+
+    Where an executor ran it, `machine` and `worker` say where, `attempt` at which try, and `before` why the tries
+    before that brought nothing home.
+    """
 
     kind: Literal["job"] = "job"
     job: str
@@ -183,6 +187,10 @@ class JobRecord(_Line):
     reason: str | None = None
     exit_code: int | None = None
     duration_s: float = 0.0
+    machine: str | None = None
+    worker: str | None = None
+    attempt: int = Field(default=1, ge=1)
+    before: list[str] = []
 
 
 Line = Annotated[RunSettings | Environment | Collected | CaseRecord | JobRecord, Field(discriminator="kind")]

@@ -91,7 +91,7 @@ def _train(
 
     upsample = kind == train_upsample.KIND
     if resume is not None:
-        checks.refuse_others(context, besides="resume", and_besides="kind")
+        checks.refuse_others(context, "resume", "kind")
         return training_run.resume(train_upsample.recipe_type() if upsample else Recipe, kind, resume)
     _refuse_of_others(context, kind, train_upsample.ONLY_OTHERS if upsample else train_upsample.OWN)
     root = checks.existing_folder(data_root, "data root")
