@@ -36,7 +36,8 @@ def history(folder: Path, run: Path | None, commit: str | None, *, fail_on_regre
     Raises:
         WrongUse: there is no history, or the run is in it already.
     """
-    from pacbench.reports.history_files import history_table, write_history
+    from pacbench.reports.history_files import write_history
+    from pacbench.reports.history_table import history_table
     from pacbench.reports.terminal import rendered
 
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)

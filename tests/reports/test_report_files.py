@@ -32,7 +32,7 @@ def test_write_makes_every_file(several: Run, tmp_path: Path) -> None:
     names = [file.relative_to(folder).as_posix() for file in files]
     assert names[:2] == ["report.md", "report.csv"]
     assert {"gradients.csv", "crf.csv", "joint_upsampling.csv", "operators.csv", "index.html"} <= set(names)
-    assert sum(name.startswith("plots/") for name in names) == 6
+    assert sum(name.startswith("plots/") for name in names) == 8
     assert sorted(path for path in folder.rglob("*") if path.is_file()) == sorted(files)
     assert all(file.stat().st_size > 0 for file in files)
 
