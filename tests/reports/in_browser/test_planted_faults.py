@@ -21,6 +21,7 @@ def with_fault(file: Path, old: str, new: str) -> str:
         ("<label for=", "<label data-for=", "label (critical)"),
         ('<html lang="en">', "<html>", "html-has-lang (serious)"),
         (END, f'<p style="color: #aaa">Hardly there.</p>{END}', "color-contrast (serious)"),
+        ("tbody th { font-weight: 600; }", "tbody th { color: #bbb; }", "color-contrast (serious)"),
         (END, f'<img src="data:,">{END}', "image-alt (critical)"),
         ('role="img" aria-label=', 'role="img" title-of=', "role-img-alt (serious)"),
     ],
