@@ -104,6 +104,7 @@
   const paperWidth = 960;
   const narrow = 600;
   const legendEntry = { width: 190, height: 20 };
+  const touched = matchMedia("(pointer: coarse)").matches; // a finger on a plot scrolls the page
   const drawn = new Map();
   let printing = paper.matches;
   let library = null;
@@ -135,6 +136,7 @@
     return {
       ...layout,
       width,
+      dragmode: touched ? false : "zoom",
       height: layout.height + legendEntry.height * lines,
       font: { color: ink, family: "system-ui, sans-serif", size: 13 },
       xaxis: { ...layout.xaxis, ...axis },
@@ -144,9 +146,9 @@
 
   function draw(place) {
     const width = printing ? paperWidth : place.clientWidth;
-    drawn.set(place, width);
     const { data, layout } = JSON.parse(document.getElementById(`${place.id}-data`).textContent);
     Plotly.react(place, data, fitted(layout, width, data), { displayModeBar: false });
+    drawn.set(place, width);
   }
 
   function print(now) {
@@ -174,7 +176,12 @@
       for (const { isIntersecting, target } of entries) {
         if (!isIntersecting) continue;
         near.unobserve(target);
-        loadLibrary().then(() => draw(target));
+        loadLibrary()
+          .then(() => draw(target))
+          .catch((error) => {
+            target.textContent = "This browser could not draw the plot; the tables hold the same numbers.";
+            console.error(error);
+          });
       }
     },
     { rootMargin: "600px" },

@@ -1,5 +1,8 @@
 """The checks are checked: each fault that is planted in a page turns the check that is for it red."""
 
+import base64
+import gzip
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,14 +72,10 @@ def test_a_request_is_seen(everything: Path, opened: Callable[..., Any]) -> None
 
 def test_a_page_whose_library_was_changed_draws_no_plot(everything: Path, opened: Callable[..., Any]) -> None:
     """The policy holds the hash of plotly.js too, which the page unpacks by itself."""
-    import base64
-    import gzip
-    import re
-
     foreign = base64.b64encode(gzip.compress(b"document.title = 'foreign script ran'")).decode()
     text = re.sub(r'(id="plotly">)[^<]+', rf"\g<1>{foreign}", everything.read_text(encoding="utf-8"))
     shown = opened(text)
     shown.tab.locator(".plot").first.scroll_into_view_if_needed()
-    shown.tab.wait_for_timeout(500)
+    shown.wait_until("document.querySelector('.plot').textContent.startsWith('This browser could not draw')")
     assert shown.tab.title() == "pacbench run"
     assert any("Content Security Policy" in line for line in shown.complaints)
