@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +20,7 @@ _RULE = "#d9dcdf"
 _LARGEST_HEIGHT = 120.0
 _FEW_DECADES = 2.5
 _MOST_TICKS = 40
-_TITLE_LIMIT = 90
+_TITLE_WIDTH = 90
 _SLOWER, _FASTER = "#b34700", "#007a59"
 MARKERS = "os^DvPX*<>"
 
@@ -39,7 +40,8 @@ def draw(figure: Figure, file_format: Literal["png", "svg"] = "png") -> bytes:
     axes.grid(visible=True, color=_RULE, linewidth=0.7)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_RULE)
-    _words(axes.set_title(_label(figure.title, _TITLE_LIMIT), loc="left", color=_INK, fontsize=12))
+    title = "\n".join(textwrap.wrap(_label(figure.title, 2 * _TITLE_WIDTH), _TITLE_WIDTH))
+    _words(axes.set_title(title, loc="left", color=_INK, fontsize=12))
     _words(axes.set_xlabel(_label(figure.x_title), color=_INK))
     _words(axes.set_ylabel(_label(figure.y_title), color=_INK))
     buffer = io.BytesIO()
@@ -89,7 +91,7 @@ def _roofline(axes: Axes, figure: Figure) -> None:
     axes.yaxis.set_major_formatter(_leading)
     axes.plot([x for x, _ in figure.roof], [y for _, y in figure.roof], color=_INK, linewidth=1.2, zorder=0)
     note = axes.annotate(
-        _label(f"roof: {figure.roof_name}", _TITLE_LIMIT),
+        _label(f"roof: {figure.roof_name}", _TITLE_WIDTH),
         (1.0, figure.roof[-1][1]),
         xycoords=("axes fraction", "data"),
         xytext=(-4, 4),

@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
+from pacbench.comparing.history import entry_of, series
 from pacbench.frame import Run
+from pacbench.reports.escaping import for_plotly
+from pacbench.reports.history_page import history_page
+from pacbench.reports.history_table import history_table
 from pacbench.reports.page import page
 from pacbench.reports.panels import LARGEST_BYTES, collect
+from pacbench.reports.trends import trend_figure
 
 HOSTILE = "<script>alert(1)</script>"
 VOID = {"meta", "img", "link", "br", "hr", "input", "base"}
@@ -122,6 +127,23 @@ def test_markup_is_text_everywhere(hostile: Run) -> None:
     names = [trace["name"] for figure in data for trace in figure["data"]]
     assert any("&lt;script&gt;" in name for name in names)
     assert not any("<" in name for name in names)
+
+
+def test_markup_in_a_history_is_text(run_folder: Any) -> None:
+    run_folder.settings(["operators"])
+    run_folder.environment(processor=HOSTILE)
+    run_folder.green()
+    run_folder.operators()
+    run_folder.case("operators", HOSTILE, method=HOSTILE, direction="forward", samples_s=[0.1])
+    told = [(line, []) for line in series([entry_of(run_folder.read(), HOSTILE, HOSTILE)])]
+    trends = [trend_figure(line, changes, "trend") for line, changes in told]
+    text = history_page(told, history_table(told), trends, [HOSTILE])
+    document = Document(text)
+    assert "<script>alert" not in text
+    assert HOSTILE in document.texts["li"] + document.texts["td"]
+    assert any(HOSTILE in text for text in document.texts["figcaption"])
+    data = json.loads(document.texts["script"][-3])
+    assert data["data"][0]["text"] == [for_plotly(trends[-1].points[0].label)]
 
 
 def test_reasons_stand_behind_empty_cells(several: Run) -> None:
