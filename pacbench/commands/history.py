@@ -51,7 +51,8 @@ def history(folder: Path, run: Path | None, commit: str | None, *, fail_on_regre
         WrongUse: there is no history, or the run is in it already.
         BudgetError: a resource budget to be added cannot be read.
     """
-    from pacbench.reports.history_files import history_table, write_history
+    from pacbench.reports.history_files import write_history
+    from pacbench.reports.history_table import history_table
     from pacbench.reports.kernel_trends import kernel_table
     from pacbench.reports.terminal import rendered
 
