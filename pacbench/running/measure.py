@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from pacbench.measuring.device_timer import DeviceTimer, device_timer
 from pacbench.measuring.peak_memory import peak_memory
 
 from .case_recorder import CaseRecorder
+from .profiles import Profile
 
 Result = TypeVar("Result")
 Setup = Callable[[], "tuple[tuple[Any, ...], dict[str, Any]] | None"]
@@ -21,10 +23,10 @@ Setup = Callable[[], "tuple[tuple[Any, ...], dict[str, Any]] | None"]
 class Measure:
     """Times a call and measures its peak memory; what it finds goes to the case's record."""
 
-    def __init__(self, benchmark: Any, recorder: CaseRecorder, rounds: int) -> None:
+    def __init__(self, benchmark: Any, recorder: CaseRecorder, profile: Profile) -> None:
         self._benchmark = benchmark
         self._recorder = recorder
-        self._rounds = rounds
+        self._profile = profile
         self._used = False
 
     def __call__(
@@ -42,9 +44,11 @@ class Measure:
         call is timed by the device with a cold L2 cache, after warm-up until the clocks are steady.
 
         Args:
-            fn: What to time. It is called `warmup` times first, and once more afterwards for its peak memory.
-            rounds: How many timed calls; None for the profile's number.
-            warmup: How many calls go before, untimed; on a GPU at the least.
+            fn: What to time. It is called `warmup` times first, more often if it is short, and once more afterwards for
+                its peak memory.
+            rounds: How many timed calls; None for the profile's number, which is fixed by the time of the last call
+                before (on a GPU the profile's least).
+            warmup: How many calls go before, untimed, at the least.
             setup: Runs before each call, untimed; may return ``(args, kwargs)`` for `fn`.
 
         Returns:
@@ -55,13 +59,13 @@ class Measure:
         """
         self._used = True
         timer = device_timer(self._recorder.device) if self._benchmark.enabled else None
-        rounds = rounds or self._rounds
         if timer is not None:
-            result = self._timed_on_device(timer, fn, rounds, warmup, setup)
+            result = self._timed_on_device(timer, fn, rounds or self._profile.timed_calls, warmup, setup)
         else:
-            result = self._benchmark.pedantic(
-                _synchronised(fn), setup=setup, rounds=rounds, warmup_rounds=warmup, iterations=1
-            )
+            fn = _synchronised(fn)
+            seconds = self._warmed_up(fn, warmup, setup) if self._benchmark.enabled else 0.0
+            rounds = rounds or self._profile.calls(seconds)
+            result = self._benchmark.pedantic(fn, setup=setup, rounds=rounds, iterations=1)
             if self._benchmark.stats is None:
                 return result
             self._recorder.samples_s = list(self._benchmark.stats.stats.data)
@@ -69,6 +73,17 @@ class Measure:
         args, kwargs = (setup() if setup is not None else None) or ((), {})
         result, self._recorder.peak_memory_bytes = peak_memory(lambda: fn(*args, **kwargs), self._recorder.device)
         return result
+
+    def _warmed_up(self, fn: Callable[..., Any], warmup: int, setup: Setup | None) -> float:
+        """Call it untimed, short ones for a fourth of the time that they are timed for; seconds of the last call."""
+        began = time.perf_counter()
+        calls, last = 0, 0.0
+        while calls < max(1, warmup) or time.perf_counter() - began < self._profile.timed_s / 4:
+            args, kwargs = (setup() if setup is not None else None) or ((), {})
+            start = time.perf_counter()
+            fn(*args, **kwargs)
+            calls, last = calls + 1, time.perf_counter() - start
+        return last
 
     def _timed_on_device(
         self, timer: DeviceTimer, fn: Callable[..., Result], rounds: int, warmup: int, setup: Setup | None

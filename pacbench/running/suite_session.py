@@ -54,7 +54,7 @@ class SuiteSession:
     @pytest.fixture
     def measure(self, record: CaseRecorder, benchmark: Any) -> Iterator[Measure]:
         """Times a call and measures its peak memory."""
-        measure = Measure(benchmark, record, PROFILES[self._options.profile].timed_calls)
+        measure = Measure(benchmark, record, PROFILES[self._options.profile])
         yield measure
         measure.finish()
 

@@ -21,14 +21,16 @@ import pytest
 import torch
 from rich.console import Console
 
-from pacbench import get_backend
+from pacbench import comparing, compiled, get_backend, measuring, running
+from pacbench.backends import native
 from pacbench.comparing.comparison import Comparison, compare
 from pacbench.comparing.interleaved_runs import Code, measure_in_turns
 from pacbench.comparing.sides import read_sides
-from pacbench.measuring.package_hash import package_hash
+from pacbench.measuring.package_hash import sources_hash
 from pacbench.measuring.processor import processor_name
 from pacbench.records import RunSettings
 from pacbench.running.coordinator import Coordinator
+from pacbench.suites import operators
 
 RESULTS = Path(__file__).parents[2] / "reports" / "reference" / "deep" / "comparison_rates.jsonl"
 ROUNDS = 15
@@ -50,8 +52,15 @@ def _settings(backends: list[str], cases: str | None) -> RunSettings:
     )  # fmt: skip
 
 
+def _key() -> dict[str, Any]:
+    """What the figures depend on: how is measured and compared, what is timed, and the machine."""
+    packages = (comparing, measuring, running, operators, native, compiled)
+    sources = sources_hash(*(Path(package.__path__[0]) for package in packages))
+    return {"sources": sources, "torch": torch.__version__, "processor": processor_name(), "rounds": ROUNDS}
+
+
 def _done() -> list[dict[str, Any]]:
-    key = {"package_hash": package_hash(), "torch": torch.__version__, "processor": processor_name(), "rounds": ROUNDS}
+    key = _key()
     lines = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
     return [line for line in lines if key.items() <= line.items()]
 
@@ -90,11 +99,8 @@ def test_run(
         if case.verdict is not None
     }
     assert cases, [case.reason for case in comparison.cases]
-    line = {
-        "package_hash": package_hash(), "torch": torch.__version__, "processor": processor_name(), "rounds": ROUNDS,
-        "kind": kind, "run": number, "load": os.getloadavg()[0], "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cases": cases,
-    }  # fmt: skip
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    line = {**_key(), "kind": kind, "run": number, "load": os.getloadavg()[0], "at": at, "cases": cases}
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     with RESULTS.open("a") as file:
         file.write(json.dumps(line) + "\n")
