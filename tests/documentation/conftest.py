@@ -14,7 +14,7 @@ sys.path.insert(1, str(Path(__file__).parents[1] / "comparing"))
 
 from markdown_blocks import evaluate
 
-from pacbench import registry
+from pacbench import dispatch
 
 EvaluatePage = Callable[[Path], None]
 
@@ -53,6 +53,6 @@ def evaluate_page(page_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(page_folder)
     monkeypatch.syspath_prepend(installed)
     monkeypatch.syspath_prepend(page_folder)
-    registry.forget()
+    dispatch.forget()
     yield lambda page: evaluate(page, page_folder, os.environ)
-    registry.forget()
+    dispatch.forget()
