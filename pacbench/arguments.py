@@ -6,20 +6,33 @@ Each function takes the public arguments of an operator, raises a ValueError (sh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from numbers import Integral
-
 import torch
 from torch import Tensor
 
 from .adapting_kernel import AdaptingKernel, KernelType, smooth_kernel_size
+from .argument_checks import (
+    SIXTEEN_BIT,
+    PairLike,
+    expect_floating,
+    expect_guide_dtype,
+    expect_image,
+    expect_tensor,
+    pair,
+)
 from .calls import Call
 from .geometry import Pair, Window
 
-PairLike = int | Sequence[int]
-
-_FLOATING = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
-_SIXTEEN_BIT = (torch.float16, torch.bfloat16)
+__all__ = [
+    "PairLike",
+    "adapting_kernel",
+    "convolution",
+    "filter_size",
+    "guide_of",
+    "mean_field_update",
+    "packernel2d",
+    "pooling",
+    "window",
+]
 
 
 def window(
@@ -34,11 +47,11 @@ def window(
 ) -> Window:
     """A checked window: odd kernel size, positive stride and dilation, no negative padding."""
     checked = Window(
-        _pair(operator, "kernel_size", kernel_size, least=1),
-        _pair(operator, "stride", stride, least=1),
-        _pair(operator, "padding", padding, least=0),
-        _pair(operator, "output_padding", output_padding, least=0),
-        _pair(operator, "dilation", dilation, least=1),
+        pair(operator, "kernel_size", kernel_size, least=1),
+        pair(operator, "stride", stride, least=1),
+        pair(operator, "padding", padding, least=0),
+        pair(operator, "output_padding", output_padding, least=0),
+        pair(operator, "dilation", dilation, least=1),
         transposed=transposed,
     )
     if any(size % 2 == 0 for size in checked.kernel_size):
@@ -121,8 +134,8 @@ def convolution(
     shared_filters: bool,
 ) -> Call:
     """Check the tensors of a (transposed, guided) convolution; weight and window agree already."""
-    _expect_image(operator, "input", input)
-    _expect_tensor(operator, "weight", weight, like=input, like_name="input")
+    expect_image(operator, "input", input)
+    expect_tensor(operator, "weight", weight, like=input, like_name="input")
     channels = input.shape[1]
     if shared_filters:
         if tuple(weight.shape[:2]) != (1, 1):
@@ -139,7 +152,7 @@ def convolution(
             )
         outputs = weight.shape[1 - in_axis]
     if bias is not None:
-        _expect_tensor(operator, "bias", bias, like=input, like_name="input")
+        expect_tensor(operator, "bias", bias, like=input, like_name="input")
         if tuple(bias.shape) != (outputs,):
             raise ValueError(f"{operator}: got bias {tuple(bias.shape)}, expected ({outputs},)")
     return _with_kernel_or_guide(
@@ -158,7 +171,7 @@ def pooling(
     adapting: AdaptingKernel | None,
 ) -> Call:
     """Check the tensors of a (guided) pooling."""
-    _expect_image(operator, "input", input)
+    expect_image(operator, "input", input)
     if adapting is not None and guide is not None and adapting.channel_wise and guide.shape[1] != input.shape[1]:
         raise ValueError(
             f"{operator}: got guide of {guide.shape[1]} channels with channel_wise, expected {input.shape[1]} "
@@ -179,12 +192,12 @@ def mean_field_update(
 ) -> Call:
     """Check the arguments of `mean_field_update`; weight and window agree already."""
     operator = "mean_field_update"
-    _expect_image(operator, "base", base)
-    _expect_image(operator, "beliefs", beliefs)
-    _expect_tensor(operator, "beliefs", beliefs, like=base, like_name="base")
+    expect_image(operator, "base", base)
+    expect_image(operator, "beliefs", beliefs)
+    expect_tensor(operator, "beliefs", beliefs, like=base, like_name="base")
     if beliefs.shape != base.shape:
         raise ValueError(f"{operator}: got beliefs {tuple(beliefs.shape)}, expected {tuple(base.shape)} as base")
-    _expect_tensor(operator, "weight", weight, like=base, like_name="base")
+    expect_tensor(operator, "weight", weight, like=base, like_name="base")
     channels = 1 if shared_filters else base.shape[1]
     if tuple(weight.shape[:2]) != (channels, channels):
         raise ValueError(
@@ -212,7 +225,7 @@ def mean_field_update(
 
 def filter_size(operator: str, weight: Tensor) -> Pair:
     """Kernel size by the weight's last two axes."""
-    _expect_floating(operator, "weight", weight)
+    expect_floating(operator, "weight", weight)
     if weight.dim() != 4:
         raise ValueError(f"{operator}: got weight {tuple(weight.shape)}, expected 4 dimensions")
     return weight.shape[2], weight.shape[3]
@@ -220,7 +233,7 @@ def filter_size(operator: str, weight: Tensor) -> Pair:
 
 def guide_of(operator: str, guide: Tensor) -> Tensor:
     """A checked guide (N, G, H, W)."""
-    _expect_image(operator, "guide", guide)
+    expect_image(operator, "guide", guide)
     return guide
 
 
@@ -249,7 +262,7 @@ def _with_kernel_or_guide(
             f"{operator}: got guide {tuple(guide.shape)}, expected ({expected[0]}, G, {expected[1]}, {expected[2]}) "
             f"(input is {tuple(input.shape)})"
         )
-    _expect_guide_dtype(operator, "guide", guide, input)
+    expect_guide_dtype(operator, "guide", guide, input)
     tensors |= {"guide": guide, **parameters, "mask": _mask(operator, mask, guide, size)}
     return Call(operator, tensors, window, adapting, shared_filters)
 
@@ -268,7 +281,7 @@ def _kernel(
             f"{operator}: got kernel {tuple(kernel.shape)}, expected ({expected[0]}, {one_or_c}, "
             f"{', '.join(map(str, expected[1:]))}) ({name} is {tuple(image.shape)})"
         )
-    _expect_guide_dtype(operator, "kernel", kernel, image, name)
+    expect_guide_dtype(operator, "kernel", kernel, image, name)
     return kernel
 
 
@@ -325,10 +338,10 @@ def _smooth_kernel(operator: str, guide: Tensor, kind: str, given: Tensor | None
 
 def _parameter(operator: str, name: str, parameter: Tensor, guide: Tensor) -> Tensor:
     """A learnt parameter of the adapting kernel in the guide's dtype: a 16-bit layer may meet a float32 guide."""
-    _expect_floating(operator, name, parameter)
-    if parameter.dtype in _SIXTEEN_BIT and guide.dtype == torch.float32:
+    expect_floating(operator, name, parameter)
+    if parameter.dtype in SIXTEEN_BIT and guide.dtype == torch.float32:
         parameter = parameter.float()
-    _expect_tensor(operator, name, parameter, like=guide, like_name="guide")
+    expect_tensor(operator, name, parameter, like=guide, like_name="guide")
     return parameter
 
 
@@ -341,56 +354,3 @@ def _output_size(operator: str, window: Window, size: Pair, name: str) -> Pair:
             f"padding {window.padding}, dilation {window.dilation})"
         )
     return output_size
-
-
-def _pair(operator: str, name: str, value: PairLike, least: int) -> Pair:
-    # The common cases first: the checks by abstract classes are slow.
-    if type(value) is int and value >= least:
-        return value, value
-    if type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int and min(value) >= least:
-        return value
-    values = (value, value) if isinstance(value, Integral) else tuple(value) if isinstance(value, Sequence) else None
-    if values is None or not all(isinstance(item, Integral) and not isinstance(item, bool) for item in values):
-        raise TypeError(f"{operator}: got {name} {value!r}, expected an int or a pair of ints")
-    if len(values) != 2:
-        raise ValueError(f"{operator}: got {name} {value!r}, expected an int or a pair of ints")
-    if min(values) < least:
-        raise ValueError(f"{operator}: got {name} {value!r}, expected at least {least}")
-    return int(values[0]), int(values[1])
-
-
-def _expect_floating(operator: str, name: str, tensor: Tensor) -> None:
-    if not isinstance(tensor, Tensor):
-        raise TypeError(f"{operator}: got {name} of type {type(tensor).__name__}, expected torch.Tensor")
-    if tensor.dtype not in _FLOATING:
-        raise TypeError(
-            f"{operator}: got {name} of dtype {tensor.dtype}, expected one of {', '.join(map(str, _FLOATING))}"
-        )
-
-
-def _expect_image(operator: str, name: str, tensor: Tensor) -> None:
-    _expect_floating(operator, name, tensor)
-    if tensor.dim() != 4:
-        raise ValueError(f"{operator}: got {name} {tuple(tensor.shape)}, expected 4 dimensions (N, C, H, W)")
-    if 0 in tensor.shape[1:]:
-        raise ValueError(f"{operator}: got {name} {tuple(tensor.shape)}, expected at least one channel, row and column")
-
-
-def _expect_tensor(operator: str, name: str, tensor: Tensor, *, like: Tensor, like_name: str) -> None:
-    _expect_floating(operator, name, tensor)
-    if tensor.dtype != like.dtype:
-        raise TypeError(f"{operator}: got {name} of dtype {tensor.dtype}, expected {like.dtype} as {like_name}")
-    if tensor.device != like.device:
-        raise ValueError(f"{operator}: got {name} on {tensor.device}, expected {like.device} as {like_name}")
-
-
-def _expect_guide_dtype(operator: str, name: str, tensor: Tensor, image: Tensor, image_name: str = "input") -> None:
-    """Guide and kernel have the image's dtype, or float32 beside a 16-bit image (as under autocast)."""
-    _expect_floating(operator, name, tensor)
-    if tensor.device != image.device:
-        raise ValueError(f"{operator}: got {name} on {tensor.device}, expected {image.device} as {image_name}")
-    if tensor.dtype != image.dtype and not (image.dtype in _SIXTEEN_BIT and tensor.dtype == torch.float32):
-        wider = " or torch.float32" if image.dtype in _SIXTEEN_BIT else ""
-        raise TypeError(
-            f"{operator}: got {name} of dtype {tensor.dtype}, expected {image.dtype}{wider} as {image_name}"
-        )

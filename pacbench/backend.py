@@ -32,14 +32,16 @@ class Backend:
 
     Attributes:
         emulated: Whether kernels are interpreted or emulated, some hundred times slower than where they belong: the
-            gate then checks derivatives along random directions, and against those of `unfold`, instead of element
-            by element, and is spread over the machine's cores where pytest-xdist is installed.
+            whole gate is then spread over the machine's cores where pytest-xdist is installed.
+        directional_derivatives: Whether a call takes so long that the gate checks derivatives along random directions,
+            and against those of `unfold`, instead of element by element.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     capabilities: ClassVar[Capabilities]
     emulated: bool = False
+    directional_derivatives: bool = False
 
     def unavailable_reasons(self) -> list[Reason]:
         """Why this backend cannot run on this machine (package, compiler, device), each with the mend."""

@@ -21,6 +21,7 @@ from .errors import UnavailableError, UnknownNameError
 from .records import RecordError
 from .resources import BudgetError
 from .running.allocator import DEFAULT, KEPT
+from .running.executors import LOCAL
 from .running.exit_code import INTERRUPTED
 from .running.probes import RunError
 from .running.suite_names import OPERATOR_SUITE, list_suites, workloads
@@ -198,6 +199,17 @@ def _run(
     save_predictions: Annotated[
         bool, typer.Option("--save-predictions", help="Write predicted label images, in VOC's palette, into DIR.")
     ] = False,
+    executor: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Who runs the jobs: local, here and one after another; dask, the workers of --scheduler; or "
+            "module:factory, which is called for a concurrent.futures.Executor.",
+        ),
+    ] = LOCAL,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="tcp://HOST:PORT", help="Dask's scheduler, for --executor dask.")
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Take this run up again, under its own settings.")
     ] = None,
@@ -205,9 +217,10 @@ def _run(
     """Run workloads against backends, each gate first, then print the tables and write the report."""
     from .commands import run
 
+    checks.known_executor(executor, scheduler)
     if resume is not None:
-        checks.refuse_others(context, besides="resume")
-        return run.resume(resume)
+        checks.refuse_others(context, "resume", "executor", "scheduler")
+        return run.resume(resume, executor=executor, scheduler=scheduler)
     chosen = checks.known_suites(suites, workloads(), [name for name in list_suites() if name != "gradients"])
     factors = checks.known_factors(factor, chosen)
     settings = run.new_settings(
@@ -216,7 +229,7 @@ def _run(
         factors=factors, weights=checks.existing_files(weights, "weights"), save_predictions=save_predictions,
         allocator=checks.known_allocator(allocator), memory_limit_gb=memory_limit,
     )  # fmt: skip
-    return run.start(checks.new_run_folder(output), settings)
+    return run.start(checks.new_run_folder(output), settings, executor=executor, scheduler=scheduler)
 
 
 training_command.register(app)

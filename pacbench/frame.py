@@ -43,7 +43,8 @@ COLUMNS = {
     "device": "device type",
     "dtype": "name of the dtype",
     "shapes": "dict of shapes by argument",
-    "samples_s": "list of raw timings in seconds",
+    "samples_s": "list of raw timings in seconds; of a GPU those that count",
+    "device_samples": "of a GPU, list of dicts of every timing: seconds, clocks, temperature, and why it is left out",
     "median_s": "median of samples_s: of this one process",
     "flops": "floating-point operations of one call",
     "bytes": "compulsory memory traffic of one call",
@@ -54,11 +55,15 @@ COLUMNS = {
     "notes": "list of remarks to print beside the row",
     "panel": "path of an example picture within the run folder",
     "duration_s": "seconds that the case took altogether",
+    "machine": "machine, with its GPU, where an executor ran the job; missing where the run's own did",
+    "worker": "worker of that executor",
+    "attempt": "at which attempt the job came to this end: above 1 where a worker died or its result was dropped",
 }
 """The columns of a run's frame, and what they hold."""
 
 _EMPTY: dict[str, Any] = {
     "samples_s": [],
+    "device_samples": [],
     "metrics": {},
     "per_item": {},
     "parameters": {},
@@ -68,6 +73,7 @@ _EMPTY: dict[str, Any] = {
     "duration_s": float("nan"),
 }
 _KINDS = dict.fromkeys(("gate", "gate_green"), "bool") | {"round": "int64", "rounds": "int64"}
+_KINDS |= {"attempt": "int64"}
 _KINDS |= dict.fromkeys(("median_s", "flops", "bytes", "peak_memory_bytes", "duration_s"), "float64")
 _Record = TypeVar("_Record", RunSettings, Environment)
 
@@ -130,6 +136,7 @@ def read_run(folder: Path) -> Run:
     backends = dict.fromkeys([*(settings.backends if settings else []), *(row["backend"] for row in rows)])
     gate = {backend: _gate_state([row for row in rows if row["backend"] == backend]) for backend in backends}
     for row in rows:
+        row |= _where(jobs.get(row["job"]), row["notes"])
         row |= {"gate_green": gate[row["backend"]].green, "gate_reason": gate[row["backend"]].reason}
     frame = _table(rows, list(COLUMNS))
     return Run(folder, settings, environment, frame, gate, jobs, problems)
@@ -161,7 +168,8 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     """One row per (suite, case, backend); the unit of timing is the round, so medians are of rounds' medians.
 
     Adds `rounds` (how many have timings) and `round_medians_s`; `outcome` and `reason` are those of the first
-    round that did not pass, if any, and all else is as the first round that passed tells it.
+    round that did not pass, if any, notes are those of all rounds, and all else is as the first round that passed tells
+    it.
     """
     rows: list[dict[str, Any]] = []
     for _, group in frame.groupby(["suite", "case", "backend"], sort=False, dropna=False):
@@ -175,7 +183,11 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
         medians = group["median_s"].dropna().tolist()
         memory = group["peak_memory_bytes"].dropna()
         row |= {
-            "samples_s": [sample for samples in group["samples_s"] for sample in samples],
+            **{
+                name: [sample for samples in group[name] for sample in samples]
+                for name in ("samples_s", "device_samples")
+            },
+            "notes": list(dict.fromkeys(note for notes in group["notes"] for note in notes)),
             "median_s": statistics.median(medians) if medians else float("nan"),
             "peak_memory_bytes": memory.median() if len(memory) else float("nan"),
             "rounds": len(medians),
@@ -216,8 +228,20 @@ def _lines(paths: Iterable[Path], problems: list[str]) -> list[Line]:
 
 def _case_row(record: CaseRecord) -> dict[str, Any]:
     row = {name: getattr(record, name) for name in COLUMNS if name in CaseRecord.model_fields}
+    row["device_samples"] = [sample.model_dump() for sample in record.device_samples]
     row["median_s"] = statistics.median(record.samples_s) if record.samples_s else None
     return row
+
+
+def _where(job: JobRecord | None, notes: list[str]) -> dict[str, Any]:
+    """Where a row's job ran; if that did not come home at once, the row says so beside its other notes."""
+    if job is None:
+        return {"machine": None, "worker": None, "attempt": 1}
+    told: dict[str, Any] = {"machine": job.machine, "worker": job.worker, "attempt": job.attempt}
+    if job.attempt > 1:
+        where = f" on {job.machine} ({job.worker})" if job.machine else ""
+        told["notes"] = [*notes, f"attempt {job.attempt}{where}, after: {'; '.join(job.before)}"]
+    return told
 
 
 def _bare_row(job: str, suite: str, backend: str, round_: int, outcome: str, reason: str) -> dict[str, Any]:

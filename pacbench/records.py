@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 SCHEMA: Literal[1] = 1
 
@@ -95,8 +95,44 @@ class Collected(_Line):
     cases: list[str]
 
 
+class DeviceState(BaseModel):
+    """What a GPU says of itself; None for what it does not tell.
+
+    Attributes:
+        sm_clock_mhz: Clock of the multiprocessors.
+        memory_clock_mhz: Clock of the memory.
+        temperature_c: Degrees Celsius.
+        throttle_reasons: Names of what holds the clocks, such as ``sw_power_cap``; harmless ones among them.
+        other_processes: How many other processes compute on it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
+
+    sm_clock_mhz: int | None = None
+    memory_clock_mhz: int | None = None
+    temperature_c: int | None = None
+    throttle_reasons: list[str] | None = None
+    other_processes: int | None = None
+
+
+class DeviceSample(DeviceState):
+    """One timed call on a GPU: the lower of the clocks and the worse of all else, before it and after it.
+
+    Attributes:
+        seconds: By the device's own clock.
+        left_out: Why the sample does not count; None where it does.
+    """
+
+    seconds: float
+    left_out: str | None = None
+
+
 class CaseRecord(_Line):
-    """One case, ended: its outcome, and whatever it measured."""
+    """One case, ended: its outcome, and whatever it measured.
+
+    `samples_s` holds the samples that count, so that whoever reads it reads no other. Of a GPU `device_samples` holds
+    all of them, each with the device's state; a record in which the two disagree does not fit the schema.
+    """
 
     kind: Literal["case"] = "case"
     job: str
@@ -115,6 +151,7 @@ class CaseRecord(_Line):
     dtype: str | None = None
     shapes: dict[str, list[int]] = {}
     samples_s: list[float] = []
+    device_samples: list[DeviceSample] = []
     flops: float | None = None
     bytes: float | None = None
     peak_memory_bytes: int | None = None
@@ -125,9 +162,20 @@ class CaseRecord(_Line):
     panel: str | None = None
     duration_s: float = 0.0
 
+    @model_validator(mode="after")
+    def _only_kept_samples_count(self) -> Self:
+        kept = [sample.seconds for sample in self.device_samples if sample.left_out is None]
+        if self.device_samples and self.samples_s != kept:
+            raise ValueError(f"samples_s: got {self.samples_s}, expected the kept device_samples {kept}")
+        return self
+
 
 class JobRecord(_Line):
-    """One subprocess, ended: how, and its last words when it did not end by itself."""
+    """One subprocess, ended: how, and its last words when it did not end by itself.
+
+    Where an executor ran it, `machine` and `worker` say where, `attempt` at which try, and `before` why the tries
+    before that brought nothing home.
+    """
 
     kind: Literal["job"] = "job"
     job: str
@@ -139,6 +187,10 @@ class JobRecord(_Line):
     reason: str | None = None
     exit_code: int | None = None
     duration_s: float = 0.0
+    machine: str | None = None
+    worker: str | None = None
+    attempt: int = Field(default=1, ge=1)
+    before: list[str] = []
 
 
 Line = Annotated[RunSettings | Environment | Collected | CaseRecord | JobRecord, Field(discriminator="kind")]
@@ -168,10 +220,15 @@ def append(path: Path, line: Line) -> None:
 
 def write_one(path: Path, line: BaseModel) -> None:
     """Write a file of one record (``run.json``, ``environment.json``): whole or not at all."""
+    write_text(path, line.model_dump_json(indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, and the folder that it lies in: whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        half.write_text(line.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        half.write_text(text, encoding="utf-8")
         half.replace(path)
     except BaseException:
         half.unlink(missing_ok=True)

@@ -34,7 +34,7 @@ def write(run: Run, folder: Path, panels: bool = True) -> list[Path]:
         OSError: the folder or a file in it cannot be written.
     """
     from .csv_files import frame_csv, table_csv
-    from .figures import figures
+    from .figures import figures, machine_roof
     from .json_file import report_json
     from .latex import latex
     from .markdown import markdown
@@ -44,7 +44,9 @@ def write(run: Run, folder: Path, panels: bool = True) -> list[Path]:
 
     folder = Path(folder)
     tables = summary_tables(run)
-    plots = {f"plots/{_file_name(figure.name, set())}.png": draw(figure) for figure in figures(tables)}
+    plots = {
+        f"plots/{_file_name(figure.name, set())}.png": draw(figure) for figure in figures(tables, machine_roof(run))
+    }
     taken = {"report"}
     texts = {"report.md": markdown(run, tuple(plots)), "report.csv": frame_csv(run)}
     texts |= {"report.tex": latex(tables), "report.json": report_json(run, tables)}

@@ -69,7 +69,11 @@ def number(value: float | None, written: Callable[[float], str], reason: str) ->
 
 @dataclass(frozen=True)
 class SummaryTable:
-    """One suite's table. `remarks` are sentences that the table needs beside it (baseline, units, dataset)."""
+    """One suite's table.
+
+    `remarks` are sentences that the table needs beside it (baseline, units, dataset); `nothing` is said where it has no
+    row.
+    """
 
     name: str
     title: str
@@ -77,6 +81,7 @@ class SummaryTable:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     remarks: tuple[str, ...] = ()
+    nothing: str = "This run holds no row of this suite."
 
     def __post_init__(self) -> None:
         wrong = [len(row) for row in self.rows if len(row) != len(self.columns)]

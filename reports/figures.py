@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from pacbench.frame import Run
 
 from .cells import Row, SummaryTable
 
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
 """Okabe and Ito's colours, which people with any colour vision can tell apart."""
 
-
 MOST_LABELS = 60
-"""A plot with a line per case shows so many at most and says so; the tables hold all."""
+"""A plot shows so many cases at most and says so; the tables hold all."""
+
+MOST_SHAPES = 20
+"""With more labels than this a scatter has no shape for each: only the series are told apart."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One mark: a method (`label`) of a backend (`series`)."""
+    """One mark: a method, a case or a run (`label`) of a backend (`series`)."""
 
     label: str
     series: str
@@ -28,20 +32,34 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Change:
+    """A lasting change of level in a trend, at `x`, said in a few words."""
+
+    x: float
+    text: str
+    slower: bool
+
+
+@dataclass(frozen=True)
 class Figure:
     """A plot.
 
     A scatter has x and y, a shape per label, and `levels`: rows that have a quality but no time, such as the unary.
-    Dots have one line per label, with the x of every series on it.
+    Dots have one line per label, with the x of every series on it. A roofline is a scatter of two logarithmic axes
+    under a `roof` (its corners, from left to right). A trend is a line over runs (x = 0, 1, ...), whose names are the
+    points' labels, with `changes`.
     """
 
     name: str
     title: str
-    kind: Literal["scatter", "dots"]
+    kind: Literal["scatter", "dots", "roofline", "trend"]
     x_title: str
     y_title: str
     points: tuple[Point, ...]
     levels: tuple[tuple[str, float], ...] = ()
+    roof: tuple[tuple[float, float], ...] = ()
+    roof_name: str = ""
+    changes: tuple[Change, ...] = ()
 
     @property
     def series(self) -> list[str]:
@@ -53,6 +71,11 @@ class Figure:
         """Labels, in the order of the table."""
         return list(dict.fromkeys(point.label for point in self.points))
 
+    @property
+    def shaped(self) -> bool:
+        """Whether each label has a shape of its own."""
+        return len(self.labels) <= MOST_SHAPES
+
     def colour(self, series: str) -> str:
         """The colour of a series."""
         return PALETTE[self.series.index(series) % len(PALETTE)]
@@ -63,18 +86,58 @@ class Figure:
 
     @property
     def decades(self) -> float:
-        """How many powers of ten the x values span."""
-        values = [point.x for point in self.points]
+        """How many powers of ten the x values span, those of the roof too."""
+        values = [point.x for point in self.points] + [x for x, _ in self.roof]
         return math.log10(max(values) / min(values))
 
     @property
     def summary(self) -> str:
         """What the plot shows, in words, for those who do not see it."""
-        return f"{self.title}: {self.x_title} for {len(self.labels)} rows and {len(self.series)} series."
+        said = [f"{self.title}: {len(self.points)} points of {', '.join(self.series)}"]
+        if self.kind != "trend":
+            said.append(self._extent(self.x_title, lambda point: point.x))
+        if self.y_title:
+            said.append(self._extent(self.y_title, lambda point: point.y or 0.0))
+        if self.roof_name:
+            said.append(f"the roof is {self.roof_name}")
+        if self.kind == "trend":
+            said.append(f"lasting changes: {'; '.join(change.text for change in self.changes) or 'none'}")
+        return ". ".join(said) + "."
+
+    def _extent(self, title: str, of: Callable[[Point], float]) -> str:
+        ends = [min(self.points, key=of), max(self.points, key=of)]
+        return f"{title} from {' to '.join(f'{of(end):.3g} ({end.label}, {end.series})' for end in ends)}"
 
 
-def figures(tables: Sequence[SummaryTable]) -> list[Figure]:
-    """Every plot that the tables have numbers for."""
+@dataclass(frozen=True)
+class Roof:
+    """What a machine can do at most: FMA peak in GFLOP/s, and copy bandwidth in GB/s where it was measured."""
+
+    gflops: float
+    bandwidth_gbs: float | None
+
+    @property
+    def name(self) -> str:
+        """The roof in words."""
+        slope = f"{self.bandwidth_gbs:.3g} GB/s of copy bandwidth, then " if self.bandwidth_gbs else ""
+        return f"{slope}{self.gflops:.3g} GFLOP/s of FMA peak"
+
+    def corners(self, intensities: Sequence[float]) -> tuple[tuple[float, float], ...]:
+        """(FLOP/byte, GFLOP/s) from left of the least intensity to right of the greatest, the ridge between."""
+        ridge = [self.gflops / self.bandwidth_gbs] if self.bandwidth_gbs else []
+        left, right = min([*intensities, *ridge]) / 2, max([*intensities, *ridge]) * 2
+        start = (left, self.bandwidth_gbs * left if self.bandwidth_gbs else self.gflops)
+        return (start, *((x, self.gflops) for x in [*ridge, right]))
+
+
+def machine_roof(run: Run) -> Roof | None:
+    """The roof of the machine that the run was made on; None where its FMA peak was not measured."""
+    found = run.environment
+    return Roof(found.fma_peak_gflops, found.copy_bandwidth_gbs) if found and found.fma_peak_gflops else None
+
+
+def figures(tables: Sequence[SummaryTable], roof: Roof | None = None) -> list[Figure]:
+    """Every plot that the tables have numbers for; rooflines only where there is a roof."""
     drawn: list[Figure] = []
     for table in tables:
         if table.name == "crf":
@@ -82,7 +145,7 @@ def figures(tables: Sequence[SummaryTable]) -> list[Figure]:
         elif table.name == "joint_upsampling":
             drawn += _scatters(table, "time_ms", "rmse", "RMSE or EPE", ("dataset", "factor"), "time of one image")
         elif table.name == "operators":
-            drawn += _dots(table)
+            drawn += [*_dots(table), *(_rooflines(table, roof) if roof else [])]
     return [figure for figure in drawn if figure.points]
 
 
@@ -99,13 +162,13 @@ def _scatters(table: SummaryTable, x: str, y: str, y_title: str, apart: tuple[st
             levels.setdefault(part, {})[method, up] = None
     return [
         Figure(
-            name="_".join([table.name, *(str(place) for place in [number] if len(parts) > 1)]),
-            title=", ".join(["Speed against quality", *(word for word in key if word)]),
+            name=_numbered(table.name, number, len(parts)),
+            title=", ".join(["Speed against quality", *(word for word in key if word), *_cut(points)]),
             kind="scatter",
             x_title=f"{x_title} in ms",
             y_title=y_title,
-            points=tuple(points),
-            levels=tuple(levels.get(key, ())),
+            points=_of_first_labels(points),
+            levels=tuple(levels.get(key, ()))[:MOST_LABELS],
         )
         for number, (key, points) in enumerate(parts.items(), start=1)
     ]
@@ -120,7 +183,7 @@ def _dots(table: SummaryTable) -> list[Figure]:
             parts.setdefault(table.cell(row, "direction").text, []).append(point)
     return [
         Figure(
-            name="_".join([table.name, *(str(place) for place in [number] if len(parts) > 1)]),
+            name=_numbered(table.name, number, len(parts)),
             title=", ".join(["Time of one call", *([direction] if direction else []), *_cut(points)]),
             kind="dots",
             x_title="time in ms",
@@ -131,8 +194,35 @@ def _dots(table: SummaryTable) -> list[Figure]:
     ]
 
 
+def _rooflines(table: SummaryTable, roof: Roof) -> list[Figure]:
+    """Throughput over intensity of what has a share of the peak: what ran on the machine's CPU."""
+    parts: dict[str, list[Point]] = {}
+    for row in table.rows:
+        intensity, throughput = _number(table, row, "intensity"), _number(table, row, "gflops")
+        if intensity and throughput and _number(table, row, "fma_peak_percent") is not None:
+            point = Point(table.cell(row, "workload").text, table.cell(row, "backend").text, intensity, throughput)
+            parts.setdefault(table.cell(row, "direction").text, []).append(point)
+    return [
+        Figure(
+            name=_numbered(f"{table.name}_roofline", number, len(parts)),
+            title=", ".join(["Roofline", *([direction] if direction else []), *_cut(points)]),
+            kind="roofline",
+            x_title="compulsory intensity in FLOP/byte",
+            y_title="GFLOP/s",
+            points=_of_first_labels(points),
+            roof=roof.corners([point.x for point in _of_first_labels(points)]),
+            roof_name=roof.name,
+        )
+        for number, (direction, points) in enumerate(parts.items(), start=1)
+    ]
+
+
+def _numbered(name: str, number: int, count: int) -> str:
+    return f"{name}_{number}" if count > 1 else name
+
+
 def _of_first_labels(points: Sequence[Point]) -> tuple[Point, ...]:
-    kept = list(dict.fromkeys(point.label for point in points))[:MOST_LABELS]
+    kept = set(list(dict.fromkeys(point.label for point in points))[:MOST_LABELS])
     return tuple(point for point in points if point.label in kept)
 
 

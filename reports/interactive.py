@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
-from .escaping import for_plotly
+from .escaping import for_plotly, one_line
 from .figures import Figure
 
 _FEW_DECADES = 2.5
+_MOST_TICKS = 24
+_LONGEST_NAME = 40
 _SYMBOLS = (
     "circle",
     "square",
@@ -21,6 +24,14 @@ _SYMBOLS = (
     "triangle-right",
 )
 _GREY = "#868d93"
+_SLOWER, _FASTER = "#d55e00", "#009e73"
+_HEIGHTS = {"scatter": 460, "roofline": 460, "trend": 320}
+_HOVER = {
+    "scatter": "<br>%{x:.3~g} ms<br>%{y:.4~g}",
+    "dots": "<br>%{x:.3~g} ms",
+    "roofline": "<br>%{x:.3~g} FLOP/byte<br>%{y:.4~g} GFLOP/s",
+    "trend": "<br>%{y:.4~g} ms",
+}
 
 
 def plotly_script() -> str:
@@ -34,41 +45,17 @@ def interactive(figure: Figure) -> dict[str, Any]:
     """The figure as plotly's JSON: `data` and `layout`, without a template, checked by plotly's own schema."""
     from plotly import graph_objects
 
-    traces = _scatter(figure) if figure.kind == "scatter" else _dots(figure)
-    names = [for_plotly(label) for label in figure.labels]
     drawn = graph_objects.Figure(
-        data=traces,
+        data=_traces(figure),
         layout={
             "template": None,
-            "height": 460 if figure.kind == "scatter" else max(320, 150 + 30 * len(names)),
+            "height": _HEIGHTS.get(figure.kind) or max(320, 150 + 30 * len(figure.labels)),
             "margin": {"l": 60, "r": 20, "t": 20, "b": 60},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
-            "showlegend": True,
-            "shapes": [
-                {
-                    "type": "line",
-                    "xref": "paper",
-                    "x0": 0,
-                    "x1": 1,
-                    "y0": height,
-                    "y1": height,
-                    "line": {"color": _GREY, "width": 1, "dash": "dash"},
-                }
-                for _, height in figure.levels
-            ],
-            "annotations": [
-                {
-                    "text": for_plotly(name),
-                    "xref": "paper",
-                    "x": 0,
-                    "xanchor": "left",
-                    "y": height,
-                    "yanchor": "bottom",
-                    "showarrow": False,
-                }
-                for name, height in figure.levels
-            ],
+            "showlegend": figure.kind != "trend",
+            "shapes": [*_level_lines(figure), *_change_lines(figure)],
+            "annotations": [*_level_names(figure), *_change_words(figure)],
             "legend": {
                 "orientation": "h",
                 "y": 1.02,
@@ -77,32 +64,32 @@ def interactive(figure: Figure) -> dict[str, Any]:
                 "itemclick": False,
                 "itemdoubleclick": False,
             },
-            "xaxis": {
-                "type": "log",
-                "title": {"text": for_plotly(figure.x_title)},
-                "automargin": True,
-                "dtick": "D2" if figure.decades < _FEW_DECADES else 1,
-                "tickformat": "~g",
-                "zeroline": False,
-            },
+            "xaxis": {"title": {"text": for_plotly(figure.x_title)}, "automargin": True, "zeroline": False}
+            | (_run_axis(figure) if figure.kind == "trend" else _logarithmic(figure.decades)),
             "yaxis": {"title": {"text": for_plotly(figure.y_title)}, "automargin": True, "zeroline": False}
-            | (
-                {"type": "category", "categoryarray": names[::-1], "categoryorder": "array"}
-                if figure.kind == "dots"
-                else {}
-            ),
+            | _y_axis(figure),
         },
     )
     return cast(dict[str, Any], drawn.to_plotly_json())
 
 
+def _traces(figure: Figure) -> list[dict[str, Any]]:
+    if figure.kind == "dots":
+        return [_of_series(figure, name) for name in figure.series]
+    if figure.kind == "trend":
+        return [_of_series(figure, name) | {"mode": "lines+markers"} for name in figure.series]
+    return [*_scatter(figure), *([_roof(figure)] if figure.roof else [])]
+
+
 def _scatter(figure: Figure) -> list[dict[str, Any]]:
+    if not figure.shaped:
+        return [_of_series(figure, name) for name in figure.series]
     several = len(figure.series) > 1
     traces = [
         {
             "type": "scatter",
             "mode": "markers",
-            "name": for_plotly(label),
+            "name": _short(label),
             "showlegend": not several,
             "x": [point.x for point in points],
             "y": [point.y for point in points],
@@ -112,7 +99,7 @@ def _scatter(figure: Figure) -> list[dict[str, Any]]:
                 "symbol": _SYMBOLS[place % len(_SYMBOLS)],
                 "color": [figure.colour(point.series) for point in points],
             },
-            "hovertemplate": f"{_verbatim(label)}, %{{text}}<br>%{{x:.3~g}} ms<br>%{{y:.4~g}}<extra></extra>",
+            "hovertemplate": f"{_verbatim(label)}, %{{text}}{_HOVER[figure.kind]}<extra></extra>",
         }
         for place, label in enumerate(figure.labels)
         if (points := [point for point in figure.points if point.label == label])
@@ -123,26 +110,104 @@ def _scatter(figure: Figure) -> list[dict[str, Any]]:
     return traces
 
 
-def _dots(figure: Figure) -> list[dict[str, Any]]:
-    return [
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": for_plotly(series),
-            "x": [point.x for point in points],
-            "y": [for_plotly(point.label) for point in points],
-            "marker": {"size": 12, "color": figure.colour(series)},
-            "hovertemplate": f"%{{y}}<br>{_verbatim(series)}<br>%{{x:.3~g}} ms<extra></extra>",
-        }
-        for series in figure.series
-        if (points := figure.of(series))
-    ]
+def _of_series(figure: Figure, series: str) -> dict[str, Any]:
+    """The points of a series in its colour; in a plot of dots the place of its label is a point's height."""
+    points = figure.of(series)
+    heights = {label: place for place, label in enumerate(figure.labels)}
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": _short(series),
+        "x": [point.x for point in points],
+        "y": [heights[point.label] if figure.kind == "dots" else point.y for point in points],
+        "text": [for_plotly(point.label) for point in points],
+        "marker": {"size": 8 if figure.kind == "trend" else 12, "color": figure.colour(series)},
+        "hovertemplate": f"%{{text}}<br>{_verbatim(series)}{_HOVER[figure.kind]}<extra></extra>",
+    }
+
+
+def _roof(figure: Figure) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "roof",
+        "x": [x for x, _ in figure.roof],
+        "y": [y for _, y in figure.roof],
+        "line": {"color": _GREY, "width": 2},
+        "hoverinfo": "skip",
+    }
 
 
 def _key(name: str, symbol: str, colour: str) -> dict[str, Any]:
     """An entry of the legend that stands for no point of its own."""
     marker = {"size": 10, "symbol": symbol, "color": colour}
-    return {"type": "scatter", "mode": "markers", "name": for_plotly(name), "x": [None], "y": [None], "marker": marker}
+    return {"type": "scatter", "mode": "markers", "name": _short(name), "x": [None], "y": [None], "marker": marker}
+
+
+def _level_lines(figure: Figure) -> list[dict[str, Any]]:
+    line = {"color": _GREY, "width": 1, "dash": "dash"}
+    return [
+        {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": height, "y1": height, "line": line}
+        for _, height in figure.levels
+    ]
+
+
+def _level_names(figure: Figure) -> list[dict[str, Any]]:
+    place = {"xref": "paper", "x": 0, "xanchor": "left", "yanchor": "bottom", "showarrow": False}
+    return [{"text": _short(name), "y": height} | place for name, height in figure.levels]
+
+
+def _change_lines(figure: Figure) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": "line",
+            "yref": "paper",
+            "y0": 0,
+            "y1": 1,
+            "x0": change.x,
+            "x1": change.x,
+            "line": {"color": _SLOWER if change.slower else _FASTER, "width": 2},
+        }
+        for change in figure.changes
+    ]
+
+
+def _change_words(figure: Figure) -> list[dict[str, Any]]:
+    """Each change in words above its line, on the side where there is room."""
+    middle = max((point.x for point in figure.points), default=0.0) / 2
+    place = {"yref": "paper", "y": 1, "yanchor": "bottom", "showarrow": False}
+    return [
+        {"text": for_plotly(change.text), "x": change.x, "xanchor": "left" if change.x < middle else "right"} | place
+        for change in figure.changes
+    ]
+
+
+def _logarithmic(decades: float) -> dict[str, Any]:
+    return {"type": "log", "dtick": "D2" if decades < _FEW_DECADES else 1, "tickformat": "~g"}
+
+
+def _run_axis(figure: Figure) -> dict[str, Any]:
+    """Runs at equal distances, named by their commits; where they are many, every second, third, ... name."""
+    runs = {point.x: point.label for point in figure.points}
+    places = sorted(runs)[:: math.ceil(len(runs) / _MOST_TICKS)]
+    names = [for_plotly(runs[place].partition(" ")[0]) for place in places]
+    return {"tickmode": "array", "tickvals": places, "ticktext": names, "tickangle": -90}
+
+
+def _y_axis(figure: Figure) -> dict[str, Any]:
+    if figure.kind == "dots":
+        names = [_short(label) for label in figure.labels]
+        places = list(range(len(names)))
+        return {"tickmode": "array", "tickvals": places, "ticktext": names, "range": [len(names) - 0.4, -0.6]}
+    if figure.kind == "roofline":
+        values = [point.y for point in figure.points if point.y] + [y for _, y in figure.roof]
+        return _logarithmic(math.log10(max(values) / min(values)))
+    return {"rangemode": "tozero"} if figure.kind == "trend" else {}
+
+
+def _short(text: str) -> str:
+    """A name where room is short; the whole one is said where the pointer is."""
+    return for_plotly(one_line(text, _LONGEST_NAME))
 
 
 def _verbatim(text: str) -> str:

@@ -32,13 +32,14 @@ def markdown_table(table: SummaryTable) -> list[str]:
     notes = Footnotes([[row[place] for place in places] for row in table.rows])
     blocks = [f"## {for_markdown(table.title)}", for_markdown(table.caption)]
     if not table.rows:
-        return [*blocks, "This run holds no row of this suite."]
-    frame = pd.DataFrame(
-        [[_cell(row[place], notes) for place in places] for row in table.rows],
-        columns=[for_markdown(table.columns[place].title) for place in places],
-    )
-    alignment = ["right" if table.columns[place].numeric else "left" for place in places]
-    blocks.append(frame.to_markdown(index=False, disable_numparse=True, colalign=alignment))
+        blocks.append(for_markdown(table.nothing))
+    else:
+        frame = pd.DataFrame(
+            [[_cell(row[place], notes) for place in places] for row in table.rows],
+            columns=[for_markdown(table.columns[place].title) for place in places],
+        )
+        alignment = ["right" if table.columns[place].numeric else "left" for place in places]
+        blocks.append(frame.to_markdown(index=False, disable_numparse=True, colalign=alignment))
     if notes.numbers:
         blocks.append("\n".join(f"{mark}. {for_markdown(reason)}" for mark, reason in notes.all()))
     if table.remarks:

@@ -47,6 +47,7 @@ class Measurement:
     low_s: float | None = None
     high_s: float | None = None
     flops: float | None = None
+    compulsory_bytes: float | None = None
     peak_memory_bytes: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     parameters: Mapping[str, float] = field(default_factory=dict)
@@ -236,6 +237,7 @@ def _measurement(
         low_s=min(samples) if samples else None,
         high_s=max(samples) if samples else None,
         flops=number_or_none(first.get("flops")),
+        compulsory_bytes=number_or_none(first.get("bytes")),
         peak_memory_bytes=max(peaks) if peaks else None,
         metrics=_middle(passed, "metrics"),
         parameters=_middle(passed, "parameters"),

@@ -22,6 +22,7 @@ COLUMNS = (
     Column("ratio_to_unfold", "/ unfold"),
     Column("ratio_to_reference", "/ ref."),
     Column("gflops", "GFLOP/s"),
+    Column("intensity", "FLOP/byte", where="documents"),
     Column("fma_peak_percent", "% peak"),
     Column("peak_memory_mb", "memory MB"),
     Column("spread_percent", "spread %", where="documents"),
@@ -52,6 +53,7 @@ def operators_table(run: Run, suite: str = "operators") -> SummaryTable:
                 _ratio(one, unfold.get((workload, direction)), "unfold was not timed on this case"),
                 _reference_ratio(one, references.of(key)),
                 _gflops(one),
+                _intensity(one),
                 _peak_percent(run, one),
                 memory_cell(one, [one]),
                 *spread_cells(one, [one]),
@@ -70,6 +72,8 @@ def operators_table(run: Run, suite: str = "operators") -> SummaryTable:
             "/ ref.: time divided by that of the plain torch operator of the same sizes (no adapting kernel), for a "
             "whole CRF by that of Full-CRF by pydensecrf2 on the same image (set-up and steps), measured in the same "
             "run.",
+            "FLOP/byte: operations of one call for each byte that it must read or write at least (inputs and outputs "
+            "once, with backward their gradients too).",
             _peak_remark(run),
         ),
     )
@@ -166,6 +170,15 @@ def _gflops(one: Measurement) -> Cell:
     if not one.flops:
         return empty(f"{one.case} records no count of FLOPs")
     return number(one.flops / one.median_s / 1e9, written.significant, "")
+
+
+def _intensity(one: Measurement) -> Cell:
+    """Operations for each byte of compulsory traffic: where the case stands under the roofline."""
+    if one.flops is None and one.status != "ok":
+        return empty(missing(one, "intensity", [one]))
+    if not one.flops or not one.compulsory_bytes:
+        return empty(f"{one.case} records no count of {'bytes' if one.flops else 'FLOPs'}")
+    return number(one.flops / one.compulsory_bytes, written.significant, "")
 
 
 def _peak_percent(run: Run, one: Measurement) -> Cell:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+import textwrap
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +19,9 @@ _INK = "#33383d"
 _RULE = "#d9dcdf"
 _LARGEST_HEIGHT = 120.0
 _FEW_DECADES = 2.5
+_MOST_TICKS = 40
+_TITLE_WIDTH = 90
+_SLOWER, _FASTER = "#b34700", "#007a59"
 MARKERS = "os^DvPX*<>"
 
 
@@ -29,19 +34,14 @@ def draw(figure: Figure, file_format: Literal["png", "svg"] = "png") -> bytes:
     canvas = Canvas(figsize=(9.0, min(_LARGEST_HEIGHT, max(4.2, 1.4 + rows))), layout="constrained")
     FigureCanvasAgg(canvas)
     axes = canvas.add_subplot()
-    if figure.kind == "scatter":
-        _scatter(axes, figure)
-    else:
-        _dots(axes, figure)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(_milliseconds)
-    axes.xaxis.set_minor_formatter(_milliseconds if figure.decades < _FEW_DECADES else "")
+    {"scatter": _scatter, "dots": _dots, "roofline": _roofline, "trend": _trend}[figure.kind](axes, figure)
     axes.tick_params(which="both", colors=_INK, labelsize=9)
     axes.set_axisbelow(True)
     axes.grid(visible=True, color=_RULE, linewidth=0.7)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_RULE)
-    _words(axes.set_title(_label(figure.title), loc="left", color=_INK, fontsize=12))
+    title = "\n".join(textwrap.wrap(_label(figure.title, 2 * _TITLE_WIDTH), _TITLE_WIDTH))
+    _words(axes.set_title(title, loc="left", color=_INK, fontsize=12))
     _words(axes.set_xlabel(_label(figure.x_title), color=_INK))
     _words(axes.set_ylabel(_label(figure.y_title), color=_INK))
     buffer = io.BytesIO()
@@ -51,9 +51,17 @@ def draw(figure: Figure, file_format: Literal["png", "svg"] = "png") -> bytes:
     return buffer.getvalue()
 
 
+def _time_axis(axes: Axes, figure: Figure) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(_leading)
+    axes.xaxis.set_minor_formatter(_leading if figure.decades < _FEW_DECADES else "")
+
+
 def _scatter(axes: Axes, figure: Figure) -> None:
+    _time_axis(axes, figure)
+    labels = figure.labels
     for point in figure.points:
-        shape = MARKERS[figure.labels.index(point.label) % len(MARKERS)]
+        shape = MARKERS[labels.index(point.label) % len(MARKERS)] if figure.shaped else MARKERS[0]
         axes.scatter(point.x, point.y or 0.0, s=64, marker=shape, color=figure.colour(point.series), linewidths=0)
     axes.margins(x=0.08, y=0.1)
     for name, height in figure.levels:
@@ -68,15 +76,64 @@ def _scatter(axes: Axes, figure: Figure) -> None:
             color=_INK,
         )
         _words(note)
-    handles = [_handle(name, "o", figure.colour(name)) for name in figure.series] if len(figure.series) > 1 else []
+    several = len(figure.series) > 1 or not figure.shaped
+    handles = [_handle(name, "o", figure.colour(name)) for name in figure.series] if several else []
     handles += [
         _handle(name, MARKERS[place % len(MARKERS)], _INK if handles else figure.colour(figure.series[0]))
-        for place, name in enumerate(figure.labels)
+        for place, name in enumerate(labels if figure.shaped else [])
     ]
     _legend(axes, handles)
 
 
+def _roofline(axes: Axes, figure: Figure) -> None:
+    _scatter(axes, figure)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(_leading)
+    axes.plot([x for x, _ in figure.roof], [y for _, y in figure.roof], color=_INK, linewidth=1.2, zorder=0)
+    note = axes.annotate(
+        _label(f"roof: {figure.roof_name}", _TITLE_WIDTH),
+        (1.0, figure.roof[-1][1]),
+        xycoords=("axes fraction", "data"),
+        xytext=(-4, 4),
+        textcoords="offset points",
+        ha="right",
+        fontsize=9,
+        color=_INK,
+    )
+    _words(note)
+
+
+def _trend(axes: Axes, figure: Figure) -> None:
+    points = list(figure.points)
+    axes.plot(
+        [point.x for point in points],
+        [point.y or 0.0 for point in points],
+        marker="o",
+        markersize=4,
+        linewidth=1,
+        color=figure.colour(points[0].series),
+    )
+    for change in figure.changes:
+        colour = _SLOWER if change.slower else _FASTER
+        axes.axvline(change.x, color=colour, linewidth=1)
+        note = axes.annotate(
+            _label(change.text),
+            (change.x, 1.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(3, -10),
+            textcoords="offset points",
+            fontsize=9,
+            color=colour,
+        )
+        _words(note)
+    ticks = points[:: math.ceil(len(points) / _MOST_TICKS)]
+    axes.set_xticks([point.x for point in ticks], [_label(point.label.partition(" ")[0]) for point in ticks])
+    axes.tick_params(axis="x", rotation=90)
+    axes.set_ylim(0, 1.2 * max(point.y or 0.0 for point in points))
+
+
 def _dots(axes: Axes, figure: Figure) -> None:
+    _time_axis(axes, figure)
     labels = figure.labels
     for place, label in enumerate(labels):
         values = [point.x for point in figure.points if point.label == label]
@@ -107,14 +164,14 @@ def _legend(axes: Axes, handles: list[Line2D]) -> None:
         _words(text)
 
 
-def _milliseconds(value: float, _: object) -> str:
+def _leading(value: float, _: object) -> str:
     leading = f"{value:e}"[0]
     return f"{value:g}" if leading in "125" else ""
 
 
-def _label(text: str) -> str:
+def _label(text: str, limit: int = 60) -> str:
     """A label as matplotlib takes it: a name that starts with an underscore would be left out of the legend."""
-    line = one_line(text, 60)
+    line = one_line(text, limit)
     return f" {line}" if line.startswith("_") else line
 
 

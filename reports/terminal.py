@@ -72,7 +72,7 @@ def rendered(table: SummaryTable) -> RenderableType:
     """One table: title, caption, grid, footnotes, remarks."""
     grid = _Grid(table)
     parts: list[RenderableType] = [Text(one_line(table.title), style="bold"), Text(one_line(table.caption)), Text("")]
-    parts.append(grid if table.rows else Text("  This run holds no row of this suite."))
+    parts.append(grid if table.rows else Text(f"  {one_line(table.nothing)}"))
     notes = [Text(f"[{mark}] {one_line(reason, _REASON_LIMIT)}", style="dim") for mark, reason in grid.notes.all()]
     remarks = [Text(one_line(remark), style="dim") for remark in table.remarks]
     return Group(*parts, Text(""), *notes, *remarks, *([Text("")] if notes or remarks else []))

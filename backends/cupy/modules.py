@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -19,6 +20,23 @@ OPTIONS = ("-std=c++17",)
 def part_of(kernel: str) -> str:
     """The part that an instance belongs to, by its name expression."""
     return next(part for part in instances.PARTS if kernel in instances.of_part(part))
+
+
+@dataclass(frozen=True)
+class _TorchStream:
+    """A stream by its handle, in the form that CuPy takes since version 14: the CUDA stream protocol."""
+
+    handle: int
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        return 0, self.handle
+
+
+def stream_of(cupy: Any, handle: int, device: int) -> Any:
+    """CuPy's stream of a handle. CuPy 14 deprecates the constructor that 13 has."""
+    if hasattr(cupy.cuda.Stream, "from_external"):
+        return cupy.cuda.Stream.from_external(_TorchStream(handle))
+    return cupy.cuda.ExternalStream(handle, device)
 
 
 class Modules:
@@ -39,7 +57,7 @@ class Modules:
         """Queue a kernel; see `pacbench.backends.cuda.launching.Launcher`. The current device is left as it was."""
         import cupy
 
-        with cupy.cuda.Device(device), cupy.cuda.ExternalStream(self._current_stream(device), device):
+        with cupy.cuda.Device(device), stream_of(cupy, self._current_stream(device), device):
             function = self._functions.get((device, kernel)) or self._function(cupy, kernel, device)
             if shared > MOST_SHARED_UNASKED:
                 function.max_dynamic_shared_size_bytes = shared

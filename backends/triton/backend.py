@@ -45,7 +45,7 @@ class TritonBackend(CompiledBackend):
                 type(self).capabilities, devices=("cpu",), dtypes=("float64", "float32", "float16"), priority={}
             )
             self.capabilities = declared  # type: ignore[misc]
-            self.emulated = True
+            self.emulated = self.directional_derivatives = True
 
     def unavailable_reasons(self) -> list[Reason]:
         """Why the kernels cannot run here: no triton, no GPU, or the interpreter switched on too late."""

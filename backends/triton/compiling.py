@@ -116,7 +116,7 @@ def specification(launch: PlannedLaunch) -> Specification:
             signature.append((parameter.name, "fp32"))
         else:
             signature.append((parameter.name, "i32" if abs(value) < 2**31 else "i64"))
-            if value % _ALIGNMENT == 0:
+            if value % _ALIGNMENT == 0 and not parameter.do_not_specialize_on_alignment:
                 aligned.append(parameter.name)
     return Specification(
         launch.kernel, tuple(signature), tuple(constants), tuple(aligned), launch.tile.warps, launch.tile.stages

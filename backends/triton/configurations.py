@@ -58,6 +58,9 @@ PLAIN_TILES: tuple[Tile, ...] = (
 """For float32 in IEEE precision and float64, whose sums take more registers."""
 
 STAGES: Mapping[tuple[str, str, int], int] = {
+    ("gather_contraction", "ieee", 4): 2,
+    ("gather_contraction", "ieee", 8): 2,
+    ("kernel_gradient", "ieee", 4): 2,
     ("weight_gradient", "ieee", 4): 2,
     ("weight_gradient", "ieee", 8): 1,
 }

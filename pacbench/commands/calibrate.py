@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
@@ -26,8 +25,7 @@ from pacbench.running.exit_code import INTERRUPTED
 from pacbench.running.probes import RunError
 
 from .checks import WrongUse
-
-_WIDTH = 120
+from .table_console import table_console
 
 
 def run_calibration(settings: RunSettings, runs: int, folder: Path) -> int:
@@ -76,7 +74,7 @@ def run_calibration(settings: RunSettings, runs: int, folder: Path) -> int:
 
 
 def _tell(found: Calibration, path: Path) -> None:
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+    console = table_console()
     console.print(found.sentence(), highlight=False, markup=False)
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("slowdown added", justify="right")

@@ -13,6 +13,7 @@ from typing import Any
 
 from pacbench.errors import UnknownNameError
 from pacbench.running.allocator import ALLOCATORS
+from pacbench.running.executors import DASK, EXECUTORS
 from pacbench.running.profiles import PROFILES
 from pacbench.running.suite_names import UPSAMPLING_SUITE
 from pacbench.running.suite_options import split_factors, split_names
@@ -65,6 +66,17 @@ def known_profile(name: str) -> str:
     return name
 
 
+def known_executor(name: str, scheduler: str | None) -> str:
+    """The name of an executor; raises UnknownNameError, or WrongUse where it goes with no scheduler or not without."""
+    if name not in EXECUTORS and ":" not in name:
+        raise UnknownNameError("executor", name, [*EXECUTORS, "module:factory"])
+    if name == DASK and scheduler is None:
+        raise WrongUse("--executor dask: got no scheduler, expected --scheduler tcp://HOST:PORT beside it")
+    if name != DASK and scheduler is not None:
+        raise WrongUse(f"--scheduler: got --executor {name}, expected --executor dask beside it")
+    return name
+
+
 def known_allocator(name: str) -> str:
     """The name of an allocator setting; raises UnknownNameError."""
     if name not in ALLOCATORS:
@@ -106,12 +118,12 @@ def new_run_folder(output: Path | None) -> Path:
     return folder
 
 
-def refuse_others(context: Any, besides: str, and_besides: str = "") -> None:
+def refuse_others(context: Any, besides: str, *and_besides: str) -> None:
     """Raises WrongUse where the command line has options beside `besides`, which takes over the settings of a run."""
     given = [
         name
         for name, value in context.params.items()
-        if value and name not in (besides, and_besides) and context.get_parameter_source(name).name == "COMMANDLINE"
+        if value and name not in (besides, *and_besides) and context.get_parameter_source(name).name == "COMMANDLINE"
     ]
     if given:
         raise WrongUse(f"--{besides} takes the settings of the run it resumes: leave out {', '.join(sorted(given))}")

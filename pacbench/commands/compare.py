@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
-
-from rich.console import Console
 
 from pacbench.comparing.calibration import calibration_remarks
 from pacbench.comparing.comparison import Comparison, exit_code
@@ -15,8 +12,7 @@ from pacbench.comparing.sides import SideError, read_sides
 from pacbench.running.probes import RunError
 
 from .checks import WrongUse
-
-_WIDTH = 160
+from .table_console import table_console
 
 
 def compare(base: str, new: str, *, across_machines: bool, strict: bool, output: Path | None) -> int:
@@ -56,7 +52,7 @@ def tell(comparison: Comparison, output: Path | None, *, strict: bool) -> int:
     from pacbench.reports.github_annotations import annotation_lines
     from pacbench.reports.terminal import rendered
 
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+    console = table_console()
     console.print(rendered(comparison_table(comparison)))
     if comparison.resources:
         console.print(rendered(resources_table(comparison)))

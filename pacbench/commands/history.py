@@ -6,17 +6,30 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
 from pacbench.comparing.change_points import ChangePoint, change_points
-from pacbench.comparing.history import HistoryEntry, HistoryError, Series, add, entry_of, read, series
+from pacbench.comparing.history import (
+    HistoryEntry,
+    HistoryError,
+    Series,
+    add,
+    entry_of,
+    read,
+    read_budgets,
+    series,
+)
+from pacbench.comparing.installed_budgets import budget_files, committed_budgets
+from pacbench.comparing.kernel_trends import KernelTrend, kernel_trends
 from pacbench.frame import read_run
+from pacbench.measuring.package_hash import package_hash
+from pacbench.resources import ResourceBudget, read_budget
 from pacbench.running.probes import RunError
 
 from .checks import WrongUse
+from .table_console import table_console
 
-_WIDTH = 160
 _UNKNOWN = "unknown"
+_MOST_KERNELS = 20
+"""Rows on the terminal; the files hold all."""
 
 
 def history(folder: Path, run: Path | None, commit: str | None, *, fail_on_regression: bool, recent: int) -> int:
@@ -31,32 +44,45 @@ def history(folder: Path, run: Path | None, commit: str | None, *, fail_on_regre
 
     Returns:
         0; 1 if a file cannot be read or, with `fail_on_regression`, if the newest level of a case is slower than the
-        one before it since one of the `recent` newest runs, or the newest run has a case that did not pass.
+        one before it since one of the `recent` newest runs, a GPU kernel takes more by its budget since one of them,
+        or the newest run has a case that did not pass.
 
     Raises:
         WrongUse: there is no history, or the run is in it already.
+        BudgetError: a resource budget to be added cannot be read.
     """
-    from pacbench.reports.history_files import history_table, write_history
+    from pacbench.reports.history_files import write_history
+    from pacbench.reports.history_table import history_table
+    from pacbench.reports.kernel_trends import kernel_table
     from pacbench.reports.terminal import rendered
 
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+    console = table_console()
     try:
         if run is not None:
             found = read_run(run)
             revision = found.settings.revision if found.settings is not None else None
-            path = add(folder, entry_of(found, *_commit(commit, revision)))
-            console.print(f"added {path}", highlight=False, markup=False, soft_wrap=True)
+            entry = entry_of(found, *_commit(commit, revision))
+            budgets = _budgets(entry)
+            path = add(folder, entry, budgets)
+            beside = f"with the resource budgets of {', '.join(budgets)}" if budgets else "without resource budgets"
+            console.print(f"added {path}, {beside}", highlight=False, markup=False, soft_wrap=True)
         entries, problems = read(folder)
     except HistoryError as error:
         raise WrongUse(str(error)) from error
+    budgets_by_name, unread = read_budgets(folder, entries)
+    problems += unread
     told = [(line, change_points(line.logs)) for line in series(entries)]
-    console.print(rendered(history_table(told, problems)))
+    kernels = kernel_trends(entries, budgets_by_name)
+    for table in (history_table(told, problems), kernel_table(kernels, _MOST_KERNELS)):
+        if table is not None:
+            console.print(rendered(table))
     try:
-        paths = write_history(told, folder / "report", problems)
+        paths = write_history(told, folder / "report", problems, kernels)
     except OSError as error:
         raise RunError(f"{error.filename or folder}: cannot be written ({error.strerror or error})") from error
     console.print(str(paths[0]), highlight=False, markup=False, soft_wrap=True)
     bad = [sentence for line, changes in told if (sentence := _regression(line, changes, entries, recent))]
+    bad += _take_more(kernels, recent)
     for sentence in bad:
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
     return int(bool(problems) or (fail_on_regression and bool(bad)))
@@ -73,6 +99,35 @@ def _regression(line: Series, changes: list[ChangePoint], entries: list[HistoryE
         return None
     entry = line.entries[last.place]
     return f"slower: {name}: {100 * (last.ratio - 1):+.1f} % since commit {entry.commit[:12]} ({entry.subject})"
+
+
+def _take_more(trends: list[KernelTrend], recent: int) -> list[str]:
+    """A sentence for each backend and commit since which kernels of the newest budget take more."""
+    groups: dict[tuple[str, str], list[KernelTrend]] = {}
+    for trend in trends:
+        if trend.changes and trend.changes[-1].worse and not trend.gone and trend.age <= recent:
+            entry = trend.entries[trend.changes[-1].place]
+            since = f"since commit {entry.commit[:12]} ({entry.subject})"
+            groups.setdefault((trend.backend, since), []).append(trend)
+    return [
+        f"takes more: {backend} {first.name}: {first.changes[-1].growth}, "
+        + (f"and {len(others)} other kernels, " if others else "")
+        + since
+        for (backend, since), (first, *others) in groups.items()
+    ]
+
+
+def _budgets(entry: HistoryEntry) -> dict[str, ResourceBudget]:
+    """The resource budgets of what was measured, by backend.
+
+    They are those of the commit, where the repository of the working directory holds it; of a backend that has none
+    there, the installed one, if the installed package is what was measured.
+    """
+    files = budget_files(sys.executable)
+    found = committed_budgets(Path.cwd(), entry.commit, files)
+    if entry.environment.package_hash == package_hash():
+        found |= {name: read_budget(path) for name, path in files.items() if name not in found}
+    return found
 
 
 def _commit(asked: str | None, revision: str | None) -> tuple[str, str]:

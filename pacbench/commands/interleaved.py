@@ -17,6 +17,7 @@ from pacbench.running.gate import run_gate
 from pacbench.running.probes import RunError, job_environment
 
 from .checks import WrongUse, case_expression, known_backends, names
+from .table_console import table_console
 
 FILE = "interleaved.jsonl"
 TABLES = "interleaved.txt"
@@ -24,7 +25,6 @@ TABLES = "interleaved.txt"
 _MODULE = "pacbench.suites.operators.interleaved"
 _AGAINST = "unfold"
 _PLAIN = "conv2d"
-_WIDTH = 160
 
 
 @dataclass(frozen=True)
@@ -141,10 +141,10 @@ def run_interleaved(plan: InterleavedPlan, output: Path, *, timeout_s: float) ->
 def _tell(lines: list[Line], plan: InterleavedPlan, output: Path) -> None:
     from pacbench.suites.operators.targets_table import tables
 
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+    console = table_console()
     with (output / TABLES).open("w", encoding="utf-8") as file:
         for table in tables(lines, against=plan.against):
             console.print(table, highlight=False)
-            Console(file=file, width=_WIDTH).print(table, highlight=False)
+            table_console(file).print(table, highlight=False)
     for name in (FILE, TABLES):
         console.print(str(output / name), highlight=False, markup=False, soft_wrap=True)

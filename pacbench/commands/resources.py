@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from pacbench.backend import Backend
@@ -21,6 +20,8 @@ from pacbench.resources import (
     write_budget,
 )
 
+from .table_console import table_console
+
 
 def resources(name: str, targets: Sequence[str], *, update: bool) -> int:
     """Compile a backend's kernels for the targets and compare with the budget, or write a new one; 1 if one is worse.
@@ -34,7 +35,7 @@ def resources(name: str, targets: Sequence[str], *, update: bool) -> int:
     if path is None:
         raise UnavailableError(f"backend {backend.name}: has no compiled GPU kernels, so no resources to compare")
     compiler, compiled = backend.compiled_resources(targets or None)
-    console = Console()
+    console = table_console()
     console.print(_table(compiled))
     if update:
         kept = () if not targets or not path.exists() else _others(backend, {record.target for record in compiled})
@@ -70,7 +71,7 @@ def predictions(name: str) -> int:
         times = [f"{prediction.seconds * 1e6:.1f} {prediction.limiter}" for prediction in found]
         counts = (f"{work.flops / 1e6:.0f}", f"{work.bytes / 1e6:.1f}")
         table.add_row(work.workload, work.part, work.precision, *counts, *times)
-    Console().print(table)
+    table_console().print(table)
     return 0
 
 

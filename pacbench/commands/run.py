@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from pacbench.errors import UnknownNameError
-from pacbench.frame import Run
 from pacbench.records import RunSettings
 from pacbench.running.allocator import DEFAULT
 from pacbench.running.coordinator import Coordinator, resumed_settings
+from pacbench.running.executors import LOCAL, opened
 from pacbench.running.probes import METHODS_LISTED_UNDER, list_methods
 from pacbench.running.profiles import PROFILES
 from pacbench.running.suite_names import OPERATOR_SUITE
@@ -59,18 +60,25 @@ def new_settings(
     )
 
 
-def start(folder: Path, settings: RunSettings) -> int:
-    """Make a new run, then its report."""
-    return _finish(folder, *Coordinator(folder, settings, Console(stderr=True)).run())
+def start(folder: Path, settings: RunSettings, *, executor: str = LOCAL, scheduler: str | None = None) -> int:
+    """Make a new run, then its report.
+
+    Args:
+        folder: Where to.
+        settings: What is asked.
+        executor: Who runs the jobs, as `pacbench.running.executors.opened` knows them.
+        scheduler: Address of Dask's scheduler.
+    """
+    return _run(Coordinator(folder, settings, Console(stderr=True)), executor, scheduler)
 
 
-def resume(folder: Path) -> int:
-    """Take a run up again under its own settings, then write its report."""
+def resume(folder: Path, *, executor: str = LOCAL, scheduler: str | None = None) -> int:
+    """Take a run up again under its own settings, then write its report; arguments as :func:`start`."""
     if not (folder / "run.json").exists():
         raise WrongUse(f"--resume: got {folder}, expected the folder of a run (it has no run.json)")
     folder = folder.resolve()
     settings = resumed_settings(folder)
-    return _finish(folder, *Coordinator(folder, settings, Console(stderr=True), resume=True).run())
+    return _run(Coordinator(folder, settings, Console(stderr=True), resume=True), executor, scheduler)
 
 
 def operator_methods(asked: list[str], references: list[str]) -> list[str] | None:
@@ -90,7 +98,9 @@ def operator_methods(asked: list[str], references: list[str]) -> list[str] | Non
     return mine + [REFERENCE + name for name in references]
 
 
-def _finish(folder: Path, run: Run | None, code: int) -> int:
+def _run(coordinator: Coordinator, executor: str, scheduler: str | None) -> int:
+    with opened(executor, coordinator, scheduler=scheduler) as found:
+        run, code = replace(coordinator, executor=found).run()
     if run is None:
         return code
-    return max(code, write_report(run, folder / "report"))
+    return max(code, write_report(run, coordinator.folder / "report"))

@@ -1,26 +1,14 @@
-"""`pacbench train`: a network, a CRF on it, or a network with swapped convolutions."""
+"""`pacbench train fcn|crf|pacfcn`: what a segmentation training is asked."""
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
-from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-from rich.console import Console
-
-from pacbench.data.data_error import DataError
-from pacbench.running.exit_code import INTERRUPTED
-from pacbench.running.probes import RunError
-from pacbench.training import train
-from pacbench.training.outcome import DESCRIPTION, WEIGHTS
-from pacbench.training.progress import TrainingProgress
 from pacbench.training.recipes import Recipe
-from pacbench.training.saved_recipe import NAME
 
 from .checks import WrongUse
+from .training_run import checked_recipe
 
 KINDS = ("fcn", "crf", "pacfcn")
 
@@ -33,33 +21,7 @@ def new_recipe(kind: str, **asked: Any) -> Recipe:
     """
     if kind not in KINDS:
         raise WrongUse(f"train: got {kind!r}, expected one of {', '.join(KINDS)} or upsample")
-    given = {name: value for name, value in asked.items() if value is not None}
-    try:
-        return Recipe(kind=kind, **given)  # type: ignore[arg-type]
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise WrongUse(
-            f"train: got {first['input']!r} for {first['loc'][0]}, expected it to fit ({first['msg']})"
-        ) from error
-
-
-def start(recipe: Recipe, folder: Path) -> int:
-    """Begin a training in a folder that holds none.
-
-    Raises:
-        WrongUse: it holds one.
-    """
-    leads = int(os.environ.get("RANK", "0")) == 0
-    if leads and (folder / NAME).exists():
-        raise WrongUse(f"{folder}: holds a training already; take it up with --resume, or choose another folder")
-    return _run(recipe, folder, new=leads)
-
-
-def resume(folder: Path) -> int:
-    """Take a training up again, under its own settings; one that has ended writes its outcome again."""
-    if not (folder / NAME).exists():
-        raise WrongUse(f"--resume: got {folder}, expected the folder of a training (it has no {NAME})")
-    return _run(Recipe.of(folder), folder, new=False)
+    return checked_recipe(Recipe, "train", {"kind": kind, **asked})
 
 
 def size_of(text: str | None) -> tuple[int, int] | None:
@@ -79,20 +41,6 @@ def dilations_of(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split("-"))
 
 
-def _run(recipe: Recipe, folder: Path, *, new: bool) -> int:
-    console = Console(stderr=True)
-    try:
-        task = recipe.task()
-        if new:
-            recipe.save(folder)
-        train(task, recipe.settings(), folder, TrainingProgress(console))
-    except KeyboardInterrupt:
-        console.print(f"interrupted; resume: pacbench train {recipe.kind} --resume {shlex.quote(str(folder))}",
-                      highlight=False, markup=False, soft_wrap=True)  # fmt: skip
-        return INTERRUPTED
-    except (DataError, ValueError) as error:
-        raise RunError(str(error)) from error
-    if int(os.environ.get("RANK", "0")) == 0:
-        for name in (WEIGHTS, DESCRIPTION):
-            Console().print(str(folder / name), highlight=False, markup=False, soft_wrap=True)
-    return 0
+def other_than_pac(name: str) -> str | None:
+    """The CRF in PAC-CRF's place; None for PAC-CRF itself."""
+    return None if name == "pac" else name

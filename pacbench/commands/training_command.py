@@ -1,4 +1,4 @@
-"""The command that trains: options and help; what it does is in `train.py` and `train_upsample.py`."""
+"""The command that trains: its options and help; `train.py` and `train_upsample.py` check, `training_run.py` trains."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ def _train(
     guide_scale: Annotated[
         float | None, typer.Option(metavar="X", help="pacfcn: what the guide is multiplied with.")
     ] = None,
+    crf: Annotated[str, typer.Option(metavar="NAME", help="crf: pac, conv_11, conv_7, full or bcl.")] = "pac",
     dilations: Annotated[str, typer.Option(metavar="A[-B]", help="crf: of PAC-CRF's kernels.")] = "16-64",
     joint: Annotated[
         bool, typer.Option("--joint/--no-joint", help="crf: end with a stage that trains the network too.")
@@ -70,6 +71,12 @@ def _train(
     ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="cpu or cuda.")] = "cpu",
     workers: Annotated[int | None, typer.Option(metavar="N", help="Processes that read images; 0.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="NAME", help="float32 or bfloat16; upsample: float32 only.")
+    ] = None,
+    channels_last: Annotated[
+        bool, typer.Option("--channels-last", help="Keep channels side by side: faster for plain convolutions.")
+    ] = False,
     compact: Annotated[
         bool, typer.Option("--compact", help="Write the weights as float16, and only what was trained.")
     ] = False,
@@ -78,29 +85,33 @@ def _train(
     ] = None,
 ) -> int:
     """Train on a data set's train split, measure on its val split; deterministic, resumable."""
-    from . import train, train_upsample
+    from pacbench.training.recipes import Recipe
+
+    from . import train, train_upsample, training_run
 
     upsample = kind == train_upsample.KIND
     if resume is not None:
-        checks.refuse_others(context, besides="resume", and_besides="kind")
-        return train_upsample.resume(resume) if upsample else train.resume(resume)
+        checks.refuse_others(context, "resume", "kind")
+        return training_run.resume(train_upsample.recipe_type() if upsample else Recipe, kind, resume)
     _refuse_of_others(context, kind, train_upsample.ONLY_OTHERS if upsample else train_upsample.OWN)
     root = checks.existing_folder(data_root, "data root")
+    folder = (output or Path("pacbench-trained", kind)).absolute()
     if upsample:
         upsampling = train_upsample.new_recipe(
             method=method, factor=factor, data_root=str(root) if root else None, data=data, steps=steps, batch=batch,
             rate=lr, crop=train_upsample.side_of(crop), scenes=scenes, seed=seed, evaluate_every=evaluate_every,
             checkpoint_every=checkpoint_every, device=device, workers=workers,
         )  # fmt: skip
-        return train_upsample.start(upsampling, (output or Path("pacbench-trained", kind)).absolute())
+        return training_run.start(upsampling, kind, folder)
     recipe = train.new_recipe(
         kind, data_root=str(root) if root else None, init=tuple(str(path.resolve()) for path in init or ()),
         steps=steps, epochs=epochs, batch=batch, rate=lr, crop=train.size_of(crop), seed=seed, network=network,
-        width=width, guide_scale=guide_scale, crf=train.dilations_of(dilations), joint=joint,
+        width=width, guide_scale=guide_scale, other_crf=train.other_than_pac(crf),
+        crf=train.dilations_of(dilations), joint=joint,
         evaluate_every=evaluate_every, checkpoint_every=checkpoint_every, validated=validated, device=device,
-        workers=workers, compact=compact,
+        workers=workers, precision=precision, channels_last=channels_last, compact=compact,
     )  # fmt: skip
-    return train.start(recipe, (output or Path("pacbench-trained", kind)).absolute())
+    return training_run.start(recipe, kind, folder)
 
 
 def _refuse_of_others(context: typer.Context, kind: str, foreign: frozenset[str]) -> None:

@@ -30,6 +30,7 @@ class CaseRounds:
         method: The method, such as ``reference:conv2d``.
         logs: By round, log of the median in seconds.
         seconds: The rounds' medians.
+        machines: By round, the machine that an executor ran it on; None where the run's own did.
         work: What was computed.
         reference: The case that its times were divided by; None where they are seconds.
         trouble: Why this side has no number, as the end of a sentence; None if all its rounds passed on a green gate.
@@ -40,6 +41,7 @@ class CaseRounds:
     method: str | None = None
     logs: dict[int, float] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
+    machines: dict[int, str | None] = field(default_factory=dict)
     work: tuple[Any, ...] = ()
     reference: str | None = None
     trouble: str | None = None
@@ -96,7 +98,8 @@ def _case_rounds(rows: list[dict[str, Any]], planned: int) -> CaseRounds:
         return CaseRounds(backend, method, trouble=f"has no record of round {', '.join(gone)}", failed=True)
     logs = {number: math.log(value) for number, value in seconds.items()}
     work = tuple(_plain(first[name]) for name in _WORK)
-    return CaseRounds(backend, method, logs, list(seconds.values()), work)
+    machines = {int(row["round"]): row["machine"] for row in rows if int(row["round"]) in seconds}
+    return CaseRounds(backend, method, logs, list(seconds.values()), machines, work)
 
 
 def _participle(outcome: str) -> str:

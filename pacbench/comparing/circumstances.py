@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pacbench.running.job import ESSENTIALS
+from pacbench.running.environment_difference import difference, environment_differences
 
 from .sides import Side
+
+OWN = "the run's own machine"
+"""What a machine is called that no executor named."""
 
 
 def differences(base: Side, new: Side) -> list[str]:
@@ -23,10 +24,9 @@ def differences(base: Side, new: Side) -> list[str]:
             found.append(f"{name} ({side.text}) does not say where it was made")
     before, after = environments
     if before is not None and after is not None:
-        for name in ESSENTIALS:
-            found += _difference(name, getattr(before, name), getattr(after, name))
+        found += environment_differences(before, after)
     if base.run.settings is not None and new.run.settings is not None:
-        found += _difference("profile", base.run.settings.profile, new.run.settings.profile)
+        found += difference("profile", base.run.settings.profile, new.run.settings.profile)
     return found
 
 
@@ -39,16 +39,14 @@ def changed_suites(base: Side, new: Side) -> list[str]:
     return sorted(name for name in known if before.suites[name] != after.suites[name])
 
 
-def _difference(name: str, before: Any, after: Any) -> list[str]:
-    if before == after:
+def several_machines(base: Side, new: Side, *, paired: bool) -> list[str]:
+    """A remark on runs that an executor spread over machines, though of one kind; none where there was only one."""
+    machines = [list(dict.fromkeys(side.rows()["machine"].map(lambda name: name or OWN))) for side in (base, new)]
+    if len({*machines[0], *machines[1]}) < 2:
         return []
-    if isinstance(before, dict) and isinstance(after, dict):
-        names = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
-        return [f"{key} {before.get(key, 'not installed')} / {after.get(key, 'not installed')}" for key in names]
-    return [f"{name.replace('_', ' ')} {_said(before)} / {_said(after)}"]
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    return str(value)
+    how = (
+        "Rounds make a pair only where both were measured on the same one."
+        if paired
+        else "What differs between these counts as a difference."
+    )
+    return [f"BASE was measured on {', '.join(machines[0])}; NEW on {', '.join(machines[1])}. {how}"]

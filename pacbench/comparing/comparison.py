@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from . import reference_cases
 from .case_rounds import CaseRounds, Key, case_rounds
-from .circumstances import changed_suites, differences
+from .circumstances import changed_suites, differences, several_machines
 from .resource_changes import ResourceChange
 from .round_statistics import FEWEST_ROUNDS, LEVEL, Effect, paired_effect, rounds_needed, unpaired_effect
 from .sides import Side, SideError, are_paired
@@ -155,10 +155,13 @@ def _pair(key: Key, base: CaseRounds, new: CaseRounds, *, paired: bool) -> _Pair
         return _Pair(key, base, new, None, f"the work differs: BASE {base.work_said(new)}, NEW {new.work_said(base)}")
     if base.reference != new.reference:
         return _Pair(key, base, new, None, f"BASE was divided by {base.reference}, NEW by {new.reference}")
-    common = sorted(base.logs.keys() & new.logs.keys())
+    both = sorted(base.logs.keys() & new.logs.keys())
+    common = [number for number in both if base.machines.get(number) == new.machines.get(number)]
     rounds = (len(common), len(common)) if paired else (len(base.logs), len(new.logs))
     if min(rounds) < FEWEST_ROUNDS:
         reason = f"{min(rounds)} rounds are too few for an interval, which takes {FEWEST_ROUNDS}"
+        if paired and len(common) < len(both):
+            reason += f"; {len(both) - len(common)} were measured on two machines and make no pair"
         return _Pair(key, base, new, None, reason, rounds)
     if paired:
         effect = paired_effect([new.logs[number] - base.logs[number] for number in common])
@@ -255,6 +258,7 @@ def _remarks(base: Side, new: Side, paired: bool, across: bool, compared: Sequen
                 f"{min(1.0, len(compared) * smallest):.3g} after correction, so that nothing can be called slower or "
                 f"faster; {rounds_needed(len(compared), paired=paired)} rounds of each side could."
             )
+    remarks += several_machines(base, new, paired=paired)
     changed = changed_suites(base, new)
     if changed:
         remarks.append(

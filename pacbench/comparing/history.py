@@ -6,18 +6,20 @@ import hashlib
 import math
 import re
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from pacbench.frame import Run
-from pacbench.records import Environment, RecordError, read_one, write_one
+from pacbench.records import Environment, RecordError, read_one, write_one, write_text
+from pacbench.resources import BudgetError, ResourceBudget, budget_text, read_budget
 
 from .case_rounds import case_rounds
 from .sides import Side
 
+BUDGETS = "budgets"
 _MACHINE = ("processor", "cores", "threads", "gpu")
 
 
@@ -47,6 +49,7 @@ class HistoryEntry(BaseModel):
         profile: How much was measured.
         environment: Where it ran.
         cases: Every case that is timed or did not pass.
+        budgets: By backend, the name of its resource budget in the history's folder `budgets`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,6 +60,7 @@ class HistoryEntry(BaseModel):
     profile: str
     environment: Environment
     cases: list[HistoryCase]
+    budgets: dict[str, str] = {}
 
     @property
     def machine(self) -> str:
@@ -66,8 +70,8 @@ class HistoryEntry(BaseModel):
 
     @property
     def digest(self) -> str:
-        """Names the run: the same run is added once."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:10]
+        """Names the run: the same run is added once, whatever budget lies beside it."""
+        return _digest(self.model_dump_json(exclude={"budgets"}))[:10]
 
 
 @dataclass(frozen=True)
@@ -124,8 +128,14 @@ def entry_of(run: Run, commit: str, subject: str) -> HistoryEntry:
     )  # fmt: skip
 
 
-def add(folder: Path, entry: HistoryEntry) -> Path:
+def add(folder: Path, entry: HistoryEntry, budgets: Mapping[str, ResourceBudget] | None = None) -> Path:
     """Write an entry as a file of its own, whole or not at all; returns its path.
+
+    Args:
+        folder: The history.
+        entry: What to add.
+        budgets: By backend, the resource budget of what was measured. A budget is a file of its own too, named by its
+            content, so that runs between which it did not change share one.
 
     Raises:
         HistoryError: the folder holds it already.
@@ -133,6 +143,12 @@ def add(folder: Path, entry: HistoryEntry) -> Path:
     """
     if any(folder.glob(f"*-{entry.digest}.json")):
         raise HistoryError(f"{folder}: holds this run already ({entry.at}, commit {entry.commit[:12]})")
+    names = {}
+    for backend, budget in (budgets or {}).items():
+        text = budget_text(budget)
+        names[backend] = _digest(text)[:16]
+        write_text(folder / BUDGETS / f"{names[backend]}.json", text)
+    entry = entry.model_copy(update={"budgets": names})
     stamp = re.sub(r"[^0-9T+-]", "", entry.at) or "undated"
     path = folder / f"{stamp}-{re.sub(r'[^A-Za-z0-9]', '', entry.commit)[:12]}-{entry.digest}.json"
     write_one(path, entry)
@@ -156,6 +172,17 @@ def read(folder: Path) -> tuple[list[HistoryEntry], list[str]]:
     return sorted(entries, key=lambda entry: entry.at), problems
 
 
+def read_budgets(folder: Path, entries: Iterable[HistoryEntry]) -> tuple[dict[str, ResourceBudget], list[str]]:
+    """The budgets that entries name, and a line for each file that cannot be read."""
+    found, problems = {}, []
+    for name in dict.fromkeys(name for entry in entries for name in entry.budgets.values()):
+        try:
+            found[name] = read_budget(folder / BUDGETS / f"{name}.json")
+        except BudgetError as error:
+            problems.append(str(error))
+    return found, problems
+
+
 def series(entries: Iterable[HistoryEntry]) -> list[Series]:
     """One line for each machine, suite, case, backend and profile, in order of first appearance."""
     found: dict[tuple[str, ...], Series] = {}
@@ -169,3 +196,7 @@ def series(entries: Iterable[HistoryEntry]) -> list[Series]:
                 line.entries.append(entry)
                 line.medians_s.append(statistics.median(case.rounds_s))
     return list(found.values())
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

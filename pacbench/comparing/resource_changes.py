@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-from pathlib import Path
-
 from pydantic import BaseModel, ConfigDict
 
-from pacbench.resources import ResourceRecord, compare, read_budget
-from pacbench.running.probes import RunError, job_environment
+from pacbench.resources import ResourceRecord, compare
 
-_TIMEOUT_S = 120
-_PROBE = """\
-import json
-from pacbench.registry import get_backend, list_backends
-found = {}
-for name in list_backends():
-    path = getattr(get_backend(name), "resource_budget_file", lambda: None)()
-    if path is not None and path.is_file():
-        found[name] = str(path)
-print(json.dumps(found))
-"""
+from .installed_budgets import installed_budgets
 
 
 class ResourceChange(BaseModel):
@@ -53,7 +38,7 @@ def resource_changes(base: str, new: str) -> list[ResourceChange]:
         RunError: an installation does not answer.
         BudgetError: a budget cannot be read.
     """
-    before, after = _budgets(base), _budgets(new)
+    before, after = _records(base), _records(new)
     found: list[ResourceChange] = []
     for backend in dict.fromkeys([*before, *after]):
         old, young = before.get(backend, {}), after.get(backend, {})
@@ -70,16 +55,5 @@ def resource_changes(base: str, new: str) -> list[ResourceChange]:
     return sorted(found, key=lambda change: not change.worse)
 
 
-def _budgets(python: str) -> dict[str, dict[tuple[str, str, str], ResourceRecord]]:
-    try:
-        done = subprocess.run(  # noqa: S603 (no shell)
-            [python, "-P", "-c", _PROBE], capture_output=True, text=True, check=True, timeout=_TIMEOUT_S,
-            env=job_environment(),
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise RunError(f"{python}: its resource budgets are not told within {_TIMEOUT_S} s") from None
-    except subprocess.CalledProcessError as error:
-        said = (str(error.stderr).strip().splitlines() or ["nothing"])[-1]
-        raise RunError(f"{python}: its resource budgets cannot be told: {said}") from None
-    paths: dict[str, str] = json.loads(done.stdout)
-    return {name: {record.key: record for record in read_budget(Path(path)).records} for name, path in paths.items()}
+def _records(python: str) -> dict[str, dict[tuple[str, str, str], ResourceRecord]]:
+    return {name: {record.key: record for record in it.records} for name, it in installed_budgets(python).items()}

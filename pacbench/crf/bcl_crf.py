@@ -8,8 +8,6 @@ become bilateral convolutions, tied over the mean-field steps or loose. Where th
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,11 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
 from pacbench.backend import Backend
-from pacbench.crf.edge_features import create_position_feats
-from pacbench.crf.lattice import PermutohedralLattice, lattice_unavailable_reasons
-from pacbench.crf.lattice_neighbourhood import Neighbourhood, neighbourhood
-
-FINAL_OUTPUTS = ("log_Q", "softmax")
+from pacbench.crf.lattice import PermutohedralLattice
+from pacbench.crf.lattice_crf import FinalOutput, LatticeCRF, PreparedImage
+from pacbench.crf.lattice_neighbourhood import neighbourhood
 
 
 @dataclass(frozen=True)
@@ -46,15 +42,7 @@ class ConvolvedLattice:
         return self.lattice.slice(self.lattice.convolve(values, weight, self.neighbours, self.mirrored), self.scale)
 
 
-@dataclass(frozen=True)
-class ConvolvedImage:
-    """What `BCLCRF.kernel` computes once for an image of size (H, W)."""
-
-    lattices: tuple[ConvolvedLattice, ...]
-    size: tuple[int, int]
-
-
-class BCLCRF(nn.Module):
+class BCLCRF(LatticeCRF[ConvolvedLattice]):
     """CRF with two learned filters on permutohedral lattices: over position, and over position and colour.
 
     ``Q ← softmax(unary_weight · unary - μ Σ_k W_k * Q)``, from softmax(unary_weight · unary). W_k has
@@ -94,102 +82,39 @@ class BCLCRF(nn.Module):
         bilateral_compat: float = 10.0,
         radius: int = 1,
         loose: bool = False,
-        final_output: str = "log_Q",
+        final_output: FinalOutput = "log_Q",
         backend: str | Backend | None = None,
     ) -> None:
-        super().__init__()
-        for name, count, least in (("channels", channels, 1), ("num_steps", num_steps, 0), ("radius", radius, 0)):
-            if count < least:
-                raise ValueError(f"BCLCRF: got {name}={count}, expected at least {least}")
-        deviations = {"position_sxy": position_sxy, "bilateral_sxy": bilateral_sxy, "bilateral_srgb": bilateral_srgb}
-        for name, deviation in deviations.items():
-            if not (math.isfinite(deviation) and deviation > 0):
-                raise ValueError(f"BCLCRF: got {name}={deviation}, expected a finite number above 0")
-        if final_output not in FINAL_OUTPUTS:
-            raise ValueError(
-                f"BCLCRF: got final_output={final_output!r}, expected one of {', '.join(map(repr, FINAL_OUTPUTS))}"
-            )
-        self.channels = channels
-        self.num_steps = num_steps
-        self.backend = backend
-        self.position_sxy = position_sxy
-        self.bilateral_sxy = bilateral_sxy
-        self.bilateral_srgb = bilateral_srgb
-        self.radius = radius
+        super().__init__(
+            channels, num_steps, position_sxy=position_sxy, bilateral_sxy=bilateral_sxy, bilateral_srgb=bilateral_srgb,
+            final_output=final_output, backend=backend,
+        )  # fmt: skip
+        self.radius = self._at_least("radius", radius, 0)
         self.loose = loose
-        self.final_output = final_output
         copies = num_steps if loose else 1
-        self.unary_weight = nn.Parameter(torch.tensor(float(unary_weight)))
+        self.unary_weight = nn.Parameter(torch.tensor(self._finite("unary_weight", unary_weight)))
         self.compatibility = nn.Parameter((1 - torch.eye(channels)).repeat(copies, 1, 1))
-        self.position_filter = nn.Parameter(self._start(neighbourhood(2, radius), position_compat, copies))
-        self.bilateral_filter = nn.Parameter(self._start(neighbourhood(5, radius), bilateral_compat, copies))
+        self.position_filter = nn.Parameter(self._start(2, self._finite("position_compat", position_compat), copies))
+        self.bilateral_filter = nn.Parameter(self._start(5, self._finite("bilateral_compat", bilateral_compat), copies))
 
-    def _start(self, taps: Neighbourhood, weight: float, copies: int) -> Tensor:
-        if not math.isfinite(weight):
-            raise ValueError(f"BCLCRF: got a kernel's weight of {weight}, expected a finite number")
-        return (weight * taps.gaussian()).float()[None, :, None].repeat(copies, 1, self.channels)
-
-    @staticmethod
-    def unavailable_reasons() -> list[str]:
-        """Why it cannot run here, with the mend; empty where it can."""
-        return lattice_unavailable_reasons()
+    def _start(self, dimensions: int, weight: float, copies: int) -> Tensor:
+        gaussian = weight * neighbourhood(dimensions, self.radius).gaussian()
+        return gaussian.float()[None, :, None].repeat(copies, 1, self.channels)
 
     def extra_repr(self) -> str:
         """The options, as they are printed."""
         return f"channels={self.channels}, num_steps={self.num_steps}, radius={self.radius}, loose={self.loose}"
 
-    def kernel(self, image: Tensor) -> list[ConvolvedImage]:
-        """The two lattices of each image, their neighbours, and the normalisation of the filters' start.
-
-        Args:
-            image: (N, 3, H, W), in [0, 255] unless `bilateral_srgb` says otherwise; float64 makes everything float64.
-        """
-        if image.dim() != 4 or image.shape[1] != 3 or not image.is_floating_point():
-            raise ValueError(
-                f"BCLCRF: image is {tuple(image.shape)} of {image.dtype}, expected (N, 3, H, W) of a floating type"
-            )
-        size = (image.shape[2], image.shape[3])
-        dtype = image.dtype if image.dtype is torch.float64 else torch.float32
-        position = create_position_feats(size, dtype=dtype)[0].flip(0)
-        images = []
-        for each in image.detach().to("cpu", dtype):
-            bilateral = torch.cat([position / self.bilateral_sxy, each / self.bilateral_srgb])
-            lattices = (self._convolved(position / self.position_sxy), self._convolved(bilateral))
-            images.append(ConvolvedImage(lattices, size))
-        return images
-
-    def _convolved(self, features: Tensor) -> ConvolvedLattice:
-        lattice = PermutohedralLattice(features, self.backend)
+    def _prepare(self, lattice: PermutohedralLattice) -> ConvolvedLattice:
+        """The lattice, where its filter's taps lie, and the normalisation of the filter's start."""
         taps = neighbourhood(lattice.dimensions, self.radius)
         table = lattice.neighbours(taps.offsets)
-        ones = lattice.splat(features.new_ones(lattice.pixels, 1))
+        ones = lattice.splat(torch.ones(lattice.pixels, 1, dtype=lattice.dtype, device="cpu"))
         weight = taps.gaussian().to(lattice.dtype)[:, None]
         response = lattice.slice(lattice.convolve(ones, weight, table, taps.mirrored))[:, 0]
         return ConvolvedLattice(lattice, table, taps.mirrored, (response + 1e-20).rsqrt())
 
-    def steps(self, unary: Tensor, kernel: Sequence[ConvolvedImage]) -> Tensor:
-        """The mean-field iterations.
-
-        Args:
-            unary: (N, channels, H, W) logits.
-            kernel: what `kernel` gave for the images.
-
-        Returns:
-            (N, channels, H, W), as `final_output` says, on the unary's device and in its dtype.
-        """
-        if unary.dim() != 4 or unary.shape[:2] != (len(kernel), self.channels):
-            raise ValueError(f"BCLCRF: unary is {tuple(unary.shape)}, expected ({len(kernel)}, {self.channels}, H, W)")
-        for image in kernel:
-            if tuple(unary.shape[2:]) != image.size:
-                raise ValueError(
-                    f"BCLCRF: unary is {tuple(unary.shape)}, expected the image's height and width {image.size}"
-                )
-        images = [self._infer(each, image) for each, image in zip(unary, kernel, strict=True)]
-        # one image needs no copy
-        joined = images[0][None] if len(images) == 1 else torch.stack(images) if images else unary.clone()
-        return joined.to(unary)
-
-    def _infer(self, unary: Tensor, image: ConvolvedImage) -> Tensor:
+    def _infer(self, unary: Tensor, image: PreparedImage[ConvolvedLattice]) -> Tensor:
         lattice = image.lattices[0].lattice
         rows = unary.flatten(1).to("cpu", lattice.dtype).t()
         base = rows * self.unary_weight.to("cpu", lattice.dtype)
@@ -205,7 +130,3 @@ class BCLCRF(nn.Module):
             logits = torch.addmm(base, messages[:, : self.channels], compatibility.t(), alpha=-1)
         output = logits.softmax(dim=1) if self.final_output == "softmax" else logits
         return output.t().reshape(unary.shape)
-
-    def forward(self, unary: Tensor, image: Tensor) -> Tensor:
-        """`steps` with the `kernel` of the images: (N, channels, H, W) and (N, 3, H, W) → (N, channels, H, W)."""
-        return self.steps(unary, self.kernel(image))

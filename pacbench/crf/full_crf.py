@@ -7,9 +7,7 @@ is the native backend's, its derivative our own: the adjoint of the filter blurs
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import torch
@@ -17,27 +15,13 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from pacbench.backend import Backend
-from pacbench.crf.edge_features import create_position_feats
-from pacbench.crf.lattice import PermutohedralLattice, lattice_unavailable_reasons
+from pacbench.crf.lattice import PermutohedralLattice
+from pacbench.crf.lattice_crf import FinalOutput, LatticeCRF, PreparedImage
 
 Compatibility = Literal["potts", "learned"]
-FinalOutput = Literal["softmax", "log_Q"]
 
 
-@dataclass(frozen=True)
-class ImageLattices:
-    """What `FullCRF.kernel` computes once for an image.
-
-    Attributes:
-        lattices: of position, and of position and colour.
-        size: (H, W) of the image.
-    """
-
-    lattices: tuple[PermutohedralLattice, ...]
-    size: tuple[int, int]
-
-
-class FullCRF(nn.Module):
+class FullCRF(LatticeCRF[PermutohedralLattice]):
     """Fully connected CRF with a Gaussian of position and a bilateral Gaussian.
 
     ``Q ← softmax(unary_weight · unary - μ Σ_k compat_k · K_k Q)``, from softmax(unary_weight · unary). K_k is the
@@ -84,40 +68,17 @@ class FullCRF(nn.Module):
         trainable: bool = False,
         backend: str | Backend | None = None,
     ) -> None:
-        super().__init__()
-        for name, count, least in (("channels", channels, 1), ("num_steps", num_steps, 0)):
-            if count < least:
-                raise ValueError(f"FullCRF: got {name}={count}, expected at least {least}")
-        deviations = {
-            "position_sxy": position_sxy,
-            "bilateral_sxy": bilateral_sxy,
-            "bilateral_srgb": bilateral_srgb,
-        }
-        for name, deviation in deviations.items():
-            if not (math.isfinite(deviation) and deviation > 0):
-                raise ValueError(f"FullCRF: got {name}={deviation}, expected a finite number above 0")
-        for name, value, allowed in (
-            ("compatibility", compatibility, get_args(Compatibility)),
-            ("final_output", final_output, get_args(FinalOutput)),
-        ):
-            if value not in allowed:
-                raise ValueError(f"FullCRF: got {name}={value!r}, expected one of {', '.join(map(repr, allowed))}")
-        self.channels = channels
-        self.num_steps = num_steps
-        self.backend = backend
-        self.position_sxy = position_sxy
-        self.bilateral_sxy = bilateral_sxy
-        self.bilateral_srgb = bilateral_srgb
-        self.final_output = final_output
+        super().__init__(
+            channels, num_steps, position_sxy=position_sxy, bilateral_sxy=bilateral_sxy, bilateral_srgb=bilateral_srgb,
+            final_output=final_output, backend=backend,
+        )  # fmt: skip
+        self._one_of("compatibility", compatibility, get_args(Compatibility))
         self.trainable = trainable
-        for name, weight in (
-            ("unary_weight", unary_weight),
-            ("position_compat", position_compat),
-            ("bilateral_compat", bilateral_compat),
-        ):
-            if not math.isfinite(weight):
-                raise ValueError(f"FullCRF: got {name}={weight}, expected a finite number")
-            self._hold(name, torch.tensor(float(weight)))
+        weights = {
+            "unary_weight": unary_weight, "position_compat": position_compat, "bilateral_compat": bilateral_compat,
+        }  # fmt: skip
+        for name, weight in weights.items():
+            self._hold(name, torch.tensor(self._finite(name, weight)))
         if compatibility == "learned":
             self._hold("compatibility", 1 - torch.eye(channels))
         else:
@@ -129,11 +90,6 @@ class FullCRF(nn.Module):
         else:
             self.register_buffer(name, value)
 
-    @staticmethod
-    def unavailable_reasons() -> list[str]:
-        """Why it cannot run here, with the mend; empty where it can."""
-        return lattice_unavailable_reasons()
-
     def extra_repr(self) -> str:
         """The options, as they are printed."""
         return (
@@ -141,56 +97,14 @@ class FullCRF(nn.Module):
             f"bilateral_sxy={self.bilateral_sxy}, bilateral_srgb={self.bilateral_srgb}"
         )
 
-    def kernel(self, image: Tensor) -> list[ImageLattices]:
-        """The two lattices of each image, with their normalisation.
+    def _prepare(self, lattice: PermutohedralLattice) -> PermutohedralLattice:
+        """The lattice, its normalisation computed."""
+        _ = lattice.normalisation
+        return lattice
 
-        Args:
-            image: (N, 3, H, W), in [0, 255] unless `bilateral_srgb` says otherwise; float64 makes everything float64.
-        """
-        if image.dim() != 4 or image.shape[1] != 3 or not image.is_floating_point():
-            raise ValueError(
-                f"FullCRF: image is {tuple(image.shape)} of {image.dtype}, expected (N, 3, H, W) of a floating type"
-            )
-        size = (image.shape[2], image.shape[3])
-        dtype = image.dtype if image.dtype is torch.float64 else torch.float32
-        position = create_position_feats(size, dtype=dtype)[0].flip(0)  # x, then y, as the published code has them
-        return [self._lattices(position, each.to("cpu", dtype), size) for each in image.detach()]
-
-    def _lattices(self, position: Tensor, colour: Tensor, size: tuple[int, int]) -> ImageLattices:
-        lattices = (
-            PermutohedralLattice(position / self.position_sxy, self.backend),
-            PermutohedralLattice(
-                torch.cat([position / self.bilateral_sxy, colour / self.bilateral_srgb]), self.backend
-            ),
-        )
-        for lattice in lattices:
-            _ = lattice.normalisation  # here, so that it is counted where the set-up is timed
-        return ImageLattices(lattices, size)
-
-    def steps(self, unary: Tensor, kernel: Sequence[ImageLattices]) -> Tensor:
-        """The mean-field iterations.
-
-        Args:
-            unary: (N, channels, H, W) logits.
-            kernel: what `kernel` gave for the images.
-
-        Returns:
-            (N, channels, H, W), as `final_output` says, on the unary's device and in its dtype.
-        """
-        if unary.dim() != 4 or unary.shape[:2] != (len(kernel), self.channels):
-            raise ValueError(f"FullCRF: unary is {tuple(unary.shape)}, expected ({len(kernel)}, {self.channels}, H, W)")
-        for lattices in kernel:
-            if tuple(unary.shape[2:]) != lattices.size:
-                raise ValueError(
-                    f"FullCRF: unary is {tuple(unary.shape)}, expected the image's height and width {lattices.size}"
-                )
-        images = [self._infer(each, lattices) for each, lattices in zip(unary, kernel, strict=True)]
-        # one image needs no copy
-        joined = images[0][None] if len(images) == 1 else torch.stack(images) if images else unary.clone()
-        return joined.to(unary)
-
-    def _infer(self, unary: Tensor, kernel: ImageLattices) -> Tensor:
-        dtype = kernel.lattices[0].dtype
+    def _infer(self, unary: Tensor, image: PreparedImage[PermutohedralLattice]) -> Tensor:
+        lattices = image.lattices
+        dtype = lattices[0].dtype
         flat = unary.flatten(1).to("cpu", dtype)
         weights = torch.stack([self.position_compat, self.bilateral_compat]).to("cpu", torch.float64)
         compatibility = None if self.compatibility is None else self.compatibility.to("cpu", dtype)
@@ -201,22 +115,18 @@ class FullCRF(nn.Module):
                 self.unary_weight.to("cpu", torch.float64),
                 weights,
                 compatibility,
-                kernel.lattices,
+                lattices,
                 self.num_steps,
             )
             output = logits.softmax(dim=0) if self.final_output == "softmax" else logits
         else:
-            output, _ = kernel.lattices[0].kernels.mean_field(
-                [lattice.built for lattice in kernel.lattices],
-                [lattice.normalisation for lattice in kernel.lattices],
+            output, _ = lattices[0].kernels.mean_field(
+                [lattice.built for lattice in lattices],
+                [lattice.normalisation for lattice in lattices],
                 flat.contiguous(), float(self.unary_weight.detach()), weights.detach().tolist(), compatibility,
                 self.num_steps, softmax=self.final_output == "softmax",
             )  # fmt: skip
         return output.reshape(unary.shape)
-
-    def forward(self, unary: Tensor, image: Tensor) -> Tensor:
-        """`steps` with the `kernel` of the images: (N, channels, H, W) and (N, 3, H, W) → (N, channels, H, W)."""
-        return self.steps(unary, self.kernel(image))
 
 
 class _MeanField(torch.autograd.Function):
@@ -259,7 +169,7 @@ class _MeanField(torch.autograd.Function):
         for believed in beliefs.flip(0):
             message = torch.zeros_like(gradient)
             for k, lattice in enumerate(ctx.lattices):
-                filtered = _adjoint(lattice, gradient)
+                filtered = lattice.filter_rows(gradient, lattice.normalisation, reverse=True)
                 compatible = filtered if compatibility is None else -_mixed(filtered, compatibility)
                 of_weights[k] += (compatible * believed).sum(dtype=torch.float64)
                 message.add_(filtered, alpha=float(weights[k]))
@@ -271,12 +181,6 @@ class _MeanField(torch.autograd.Function):
         of_logits = total[:, :classes].t()
         of_unary_weight = (of_logits * unary).sum(dtype=torch.float64).to(unary_weight.dtype)
         return of_logits * unary_weight.to(unary), of_unary_weight, of_weights, of_compatibility, None, None
-
-
-def _adjoint(lattice: PermutohedralLattice, rows: Tensor) -> Tensor:
-    scale, kernels = lattice.normalisation, lattice.kernels
-    blurred = kernels.blur(lattice.built, kernels.splat(lattice.built, rows, scale), True)
-    return kernels.slice(lattice.built, blurred, scale)
 
 
 def _mixed(rows: Tensor, compatibility: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ backend's (C++, CPU, float32 and float64).
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -20,6 +21,8 @@ from pacbench.backend import Backend
 from pacbench.errors import UnavailableError
 from pacbench.lattice import BuiltLattice, LatticeKernels, Simplices
 from pacbench.registry import get_backend
+
+_Map = Callable[[Tensor], Tensor]
 
 BACKEND = "native"
 """The backend that computes the lattice unless another is named, found through the registry like any other."""
@@ -98,18 +101,24 @@ class PermutohedralLattice:
 
     def splat(self, rows: Tensor, scale: Tensor | None = None) -> Tensor:
         """Values (points + 1, row), the last row zero, from rows (pixels, row) times scale (pixels)."""
-        values: Tensor = _Splat.apply(rows, self, scale)  # type: ignore[no-untyped-call]
-        return values
+        return _linear(rows, partial(self._splat, scale=scale), partial(self._slice, scale=scale))
 
     def blur(self, values: Tensor, *, reverse: bool = False) -> Tensor:
         """The Gaussian blur of values (points + 1, row); with its axes in reverse order it is the adjoint."""
-        blurred: Tensor = _Blur.apply(values, self, reverse)  # type: ignore[no-untyped-call]
-        return blurred
+        return _linear(values, partial(self._blur, reverse=reverse), partial(self._blur, reverse=not reverse))
 
     def slice(self, values: Tensor, scale: Tensor | None = None) -> Tensor:
         """Rows (pixels, row) times scale (pixels) from values (points + 1, row)."""
-        rows: Tensor = _Slice.apply(values, self, scale)  # type: ignore[no-untyped-call]
-        return rows
+        return _linear(values, partial(self._slice, scale=scale), partial(self._splat, scale=scale))
+
+    def _splat(self, rows: Tensor, scale: Tensor | None) -> Tensor:
+        return self.kernels.splat(self.built, rows, scale)
+
+    def _blur(self, values: Tensor, reverse: bool) -> Tensor:
+        return self.kernels.blur(self.built, values, reverse)
+
+    def _slice(self, values: Tensor, scale: Tensor | None) -> Tensor:
+        return self.kernels.slice(self.built, values, scale)
 
     def neighbours(self, offsets: Tensor) -> Tensor:
         """(points, taps) int32 for offsets (taps, d) between keys: where `convolve` finds each tap."""
@@ -134,6 +143,10 @@ class PermutohedralLattice:
         convolved: Tensor = _Convolve.apply(values, weight, self, table, mirrored)  # type: ignore[no-untyped-call]
         return convolved
 
+    def filter_rows(self, rows: Tensor, scale: Tensor | None, *, reverse: bool = False) -> Tensor:
+        """Splat, blur, slice of rows (pixels, row), multiplied by scale (pixels) before and after."""
+        return self.slice(self.blur(self.splat(rows, scale), reverse=reverse), scale)
+
     def filter(self, values: Tensor, *, normalise: bool = False, reverse: bool = False) -> Tensor:
         """Splat, blur, slice: an approximate Gaussian filter over the features.
 
@@ -146,44 +159,27 @@ class PermutohedralLattice:
             As `values`, in the lattice's dtype.
         """
         scale = self.normalisation if normalise else None
-        rows = self.slice(self.blur(self.splat(self.rows(values), scale), reverse=reverse), scale)
+        rows = self.filter_rows(self.rows(values), scale, reverse=reverse)
         return rows[:, : values.shape[0]].t().reshape(values.shape)
 
 
-class _Splat(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, lattice: PermutohedralLattice, scale: Tensor | None) -> Tensor:
-        ctx.lattice, ctx.scale = lattice, scale
-        return lattice.kernels.splat(lattice.built, rows.contiguous(), scale)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.lattice.kernels.slice(ctx.lattice.built, grad.contiguous(), ctx.scale), None, None
+def _linear(values: Tensor, apply: _Map, adjoint: _Map) -> Tensor:
+    result: Tensor = _Linear.apply(values, apply, adjoint)  # type: ignore[no-untyped-call]
+    return result
 
 
-class _Slice(torch.autograd.Function):
+class _Linear(torch.autograd.Function):
+    """A linear map, whose derivative is its adjoint."""
+
     @staticmethod
-    def forward(ctx: Any, values: Tensor, lattice: PermutohedralLattice, scale: Tensor | None) -> Tensor:
-        ctx.lattice, ctx.scale = lattice, scale
-        return lattice.kernels.slice(lattice.built, values.contiguous(), scale)
+    def forward(ctx: Any, values: Tensor, apply: _Map, adjoint: _Map) -> Tensor:
+        ctx.adjoint = adjoint
+        return apply(values.contiguous())
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.lattice.kernels.splat(ctx.lattice.built, grad.contiguous(), ctx.scale), None, None
-
-
-class _Blur(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, lattice: PermutohedralLattice, reverse: bool) -> Tensor:
-        ctx.lattice, ctx.reverse = lattice, reverse
-        return lattice.kernels.blur(lattice.built, values.contiguous(), reverse)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.lattice.kernels.blur(ctx.lattice.built, grad.contiguous(), not ctx.reverse), None, None
+        return ctx.adjoint(grad.contiguous()), None, None
 
 
 class _Convolve(torch.autograd.Function):

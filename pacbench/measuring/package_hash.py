@@ -32,18 +32,17 @@ def suite_hashes() -> dict[str, str]:
     spec = find_spec("pacbench.suites")
     folders = [Path(place) for place in (spec.submodule_search_locations or [])] if spec else []
     suites = [path for folder in folders for path in sorted(folder.iterdir()) if (path / "__init__.py").is_file()]
-    return {path.name: folder_hash(path) for path in suites}
+    return {path.name: sources_hash(path) for path in suites}
 
 
-def folders_hash(*folders: Path) -> str:
-    """sha256 over the source files of folders, by their names within each; the order of the folders counts."""
-    files = {f"{number}/{name}": path for number, folder in enumerate(folders) for name, path in _sources(folder)}
+def sources_hash(*paths: Path) -> str:
+    """sha256 over the sources in folders, or over single files, by their names within each, in the order given."""
+    files = {
+        f"{number}/{name}": source
+        for number, path in enumerate(paths)
+        for name, source in (_sources(path) if path.is_dir() else [(path.name, path)])
+    }
     return _digest(files)
-
-
-def folder_hash(path: Path) -> str:
-    """Digest of the sources in a folder, or of one file, by their names within it."""
-    return _digest(dict(_sources(path)) if path.is_dir() else {path.name: path})
 
 
 def backend_hash(name: str) -> str:

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from .cuda_use import works_on_cuda
 from .kept_heap import measurable_heap
 
 Result = TypeVar("Result")
@@ -36,9 +36,7 @@ def peak_memory(call: Callable[[], Result], device: str | None = None) -> tuple[
     Returns:
         The call's result, and the bytes beyond what was held before the call.
     """
-    torch = sys.modules.get("torch")
-    cuda_in_use = torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized()
-    if device == "cuda" or (device is None and cuda_in_use):
+    if works_on_cuda(device):
         return _on_cuda(call)
     gc.collect()
     with measurable_heap():

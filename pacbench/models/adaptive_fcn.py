@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..backend import Backend
 from ..nn.hot_swapping import hot_swap
-from ..nn.pac_crf import PacCRF, PacCRFLoose
+from .crf_behind_network import RGB_SCALE, CRFOnUnary
 from .fcn8s import FCN8s
 from .small_fcn import SmallFCN
 
@@ -23,9 +23,6 @@ GUIDE_SCALE = 1e-4
 
 SMALL_GUIDE_SCALE = 0.1
 """For the small network, whose features batch normalisation keeps near 1: with 1e-4 no gradient would reach them."""
-
-RGB_SCALE = 30.0
-MEAN_FIELD_STEPS = 5
 
 Network = TypeVar("Network", bound="FCN8s | SmallFCN")
 
@@ -49,25 +46,7 @@ def pac_fcn(
     return hot_swap(network, SWAPPED, guide=GUIDE, guide_scale=guide_scale, backend=backend, inplace=inplace)
 
 
-def pac_crf(
-    num_classes: int,
-    dilations: tuple[int, ...] = (16, 64),
-    *,
-    loose: bool = False,
-    num_steps: int = MEAN_FIELD_STEPS,
-    pairwise_weight: float = 1.0,
-    backend: str | Backend | None = None,
-) -> PacCRF | PacCRFLoose:
-    """PAC-CRF,32 with dilations (32,), PAC-CRF,16-64 with (16, 64): one 4d kernel 5 × 5 for each."""
-    kernels = [
-        {"kernel_size": 5, "dilation": dilation, "compat_type": "4d", "pairwise_weight": pairwise_weight}
-        for dilation in dilations
-    ]
-    kind = PacCRFLoose if loose else PacCRF
-    return kind(num_classes, num_steps, pairwise_kernels=kernels, backend=backend)
-
-
-class NetworkWithCRF(nn.Module):
+class NetworkWithCRF(CRFOnUnary):
     """A network that gives class scores, and a CRF on them with the image's colours as edge features.
 
     Image (N, 3, H, W), RGB in [0, 255], to beliefs (N, C, H, W) as the CRF's `final_output` says. The parts are
@@ -79,13 +58,10 @@ class NetworkWithCRF(nn.Module):
         rgb_scale: What colours are divided by.
     """
 
-    def __init__(self, network: nn.Module, crf: PacCRF | PacCRFLoose, rgb_scale: float = RGB_SCALE) -> None:
-        super().__init__()
+    def __init__(self, network: nn.Module, crf: nn.Module, rgb_scale: float = RGB_SCALE) -> None:
+        super().__init__(crf, rgb_scale)
         self.network = network
-        self.crf = crf
-        self.rgb_scale = rgb_scale
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Tensor:  # type: ignore[override]  # its unary is its network's
         """Beliefs (N, C, H, W) for an image (N, 3, H, W)."""
-        beliefs: Tensor = self.crf(self.network(image), image / self.rgb_scale)
-        return beliefs
+        return self.refined(self.network(image), image)

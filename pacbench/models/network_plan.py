@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
@@ -15,7 +15,8 @@ from pacbench.backend import Backend
 from pacbench.data.data_error import DataError
 from pacbench.data.weights import load_weights
 
-from .adaptive_fcn import GUIDE_SCALE, MEAN_FIELD_STEPS, RGB_SCALE, SMALL_GUIDE_SCALE, NetworkWithCRF, pac_crf, pac_fcn
+from .adaptive_fcn import GUIDE_SCALE, SMALL_GUIDE_SCALE, NetworkWithCRF, pac_fcn
+from .crf_behind_network import MEAN_FIELD_STEPS, RGB_SCALE, CRFOnUnary, OtherCRF, other_crf, pac_crf
 from .fcn8s import FCN8s
 from .small_fcn import WIDTH, SmallFCN
 
@@ -28,10 +29,11 @@ class NetworkPlan(BaseModel):
 
     Attributes:
         classes: Names of the classes, in the order of the scores.
-        network: "small" (`SmallFCN`) or "vgg16" (`FCN8s`).
+        network: "small" (`SmallFCN`), "vgg16" (`FCN8s`), or "none" for a CRF on unaries that are given.
         width: Of the small network.
         guide_scale: What the guide of the swapped convolutions is multiplied with; None for a plain network.
         crf: Dilations of the PAC-CRF behind it, such as (16, 64); empty for none.
+        other_crf: Another CRF in its place; None for none.
         loose: Whether the CRF has weights of its own for each step.
         steps: Mean-field steps.
         rgb_scale: What colours are divided by for the CRF.
@@ -41,33 +43,66 @@ class NetworkPlan(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     classes: tuple[str, ...] = Field(min_length=2)
-    network: Literal["small", "vgg16"] = "small"
+    network: Literal["small", "vgg16", "none"] = "small"
     width: int = Field(default=WIDTH, ge=1)
     guide_scale: float | None = None
     crf: tuple[int, ...] = ()
+    other_crf: OtherCRF | None = None
     loose: bool = False
     steps: int = Field(default=MEAN_FIELD_STEPS, ge=1)
     rgb_scale: float = Field(default=RGB_SCALE, gt=0)
     pairwise_weight: float = 1.0
+
+    @model_validator(mode="after")
+    def _one_crf(self) -> Self:
+        if self.crf and self.other_crf is not None:
+            raise ValueError(f"got crf {self.crf} and other_crf {self.other_crf}, expected one of them")
+        if self.network == "none" and not self.has_crf:
+            raise ValueError("got neither a network nor a CRF, expected one of them")
+        if self.network == "none" and self.guide_scale is not None:
+            raise ValueError("got a guide scale without a network, expected both or neither")
+        return self
+
+    @property
+    def has_crf(self) -> bool:
+        """Whether a CRF is part of it."""
+        return bool(self.crf) or self.other_crf is not None
 
     @property
     def default_guide_scale(self) -> float:
         """The guide scale of this kind of network where none is asked for."""
         return GUIDE_SCALE if self.network == "vgg16" else SMALL_GUIDE_SCALE
 
-    def build(self, backend: str | Backend | None = None) -> FCN8s | SmallFCN | NetworkWithCRF:
+    def build(self, backend: str | Backend | None = None) -> FCN8s | SmallFCN | CRFOnUnary:
         """The model with its starting values, drawn from torch's global generator."""
+        network = self._network(backend)
+        crf, rgb_scale = self._crf(backend)
+        if crf is None:
+            assert network is not None
+            return network
+        return CRFOnUnary(crf, rgb_scale) if network is None else NetworkWithCRF(network, crf, rgb_scale)
+
+    def _network(self, backend: str | Backend | None) -> FCN8s | SmallFCN | None:
+        if self.network == "none":
+            return None
         count = len(self.classes)
         network = FCN8s(count) if self.network == "vgg16" else SmallFCN(count, self.width)
-        if self.guide_scale is not None:
-            network = pac_fcn(network, guide_scale=self.guide_scale, backend=backend, inplace=True)
-        if not self.crf:
+        if self.guide_scale is None:
             return network
+        return pac_fcn(network, guide_scale=self.guide_scale, backend=backend, inplace=True)
+
+    def _crf(self, backend: str | Backend | None) -> tuple[nn.Module | None, float]:
+        """The CRF, and what it has colours divided by."""
+        count = len(self.classes)
+        if self.other_crf is not None:
+            return other_crf(self.other_crf, count, self.steps, backend), 1.0
+        if not self.crf:
+            return None, 1.0
         crf = pac_crf(
             count, self.crf, loose=self.loose, num_steps=self.steps, pairwise_weight=self.pairwise_weight,
             backend=backend,
         )  # fmt: skip
-        return NetworkWithCRF(network, crf, self.rgb_scale)
+        return crf, self.rgb_scale
 
     def header(self) -> dict[str, str]:
         """What is written into the header of a safetensors file."""
@@ -99,6 +134,18 @@ def read_plan(path: Path) -> NetworkPlan | None:
         raise DataError(
             f"{path}: got a plan whose {where} does not fit ({first['msg']}), expected a model's"
         ) from error
+
+
+def plan_for(path: Path, classes: tuple[str, ...]) -> NetworkPlan:
+    """The plan of weights for data of these classes; weights from elsewhere, which carry none, are FCN-8s.
+
+    Raises:
+        DataError: as `read_plan`, or weights for another number of classes.
+    """
+    plan = read_plan(path) or NetworkPlan(classes=classes, network="vgg16")
+    if len(plan.classes) != len(classes):
+        raise DataError(f"{path}: got weights for {len(plan.classes)} classes, expected the data's {len(classes)}")
+    return plan
 
 
 def load_into(model: nn.Module, path: Path) -> list[str]:

@@ -10,23 +10,28 @@ published for it load.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from pacbench import autocast
 from pacbench.backend import Backend
-from pacbench.crf.blurring import blurred_size, pool_by, upsample_by
+from pacbench.crf.blurring import pool_by, upsample_by
 from pacbench.functional import mean_field_update
 from pacbench.nn.layers import PacConv2d
+from pacbench.nn.pac_crf_arguments import (
+    EdgeFeatures,
+    EdgeKernels,
+    check_beliefs,
+    check_features,
+    check_options,
+    checked_kernels,
+    each_kernel,
+    feature_of,
+)
 from pacbench.nn.pairwise_kernel import PairwiseKernel
 
-FinalOutput = Literal["log_Q", "softmax", "log_softmax"]
-EdgeFeatures = Tensor | Sequence[Tensor] | Mapping[int, Tensor]
-EdgeKernels = Tensor | Sequence[Tensor | None]
-
-FINAL_OUTPUTS: tuple[str, ...] = get_args(FinalOutput)
 PERTURBATION = 0.0005
 
 
@@ -76,7 +81,7 @@ class PacCRF(nn.Module):
         backend: str | Backend | None = None,
     ) -> None:
         super().__init__()
-        _check_options(channels, num_steps, final_output, least_steps=0)
+        check_options(channels, num_steps, final_output, least_steps=0)
         self.channels = channels
         self.num_steps = num_steps
         self.final_output = final_output
@@ -92,7 +97,7 @@ class PacCRF(nn.Module):
             self.unary_weight = self.init_unary_weight
         else:
             self.unary_weight = nn.Parameter(torch.tensor(self.init_unary_weight))
-        for options in _each_kernel(pairwise_kernels):
+        for options in each_kernel(pairwise_kernels):
             self.add_pairwise_kernel(**options)
 
     def add_pairwise_kernel(
@@ -147,7 +152,8 @@ class PacCRF(nn.Module):
         Returns:
             For each kernel (N, 1, k, k, ⌈H/blur⌉, ⌈W/blur⌉), or None where it does not adapt ('na').
         """
-        features = [self._features(edge_feat, i) if kernel.adapts else None for i, kernel in enumerate(self.kernels)]
+        count = len(self.kernels)
+        features = [feature_of(edge_feat, i, count) if kernel.adapts else None for i, kernel in enumerate(self.kernels)]
         computed: dict[tuple[int, PairwiseKernel], Tensor] = {}
         results: list[Tensor | None] = []
         for feature, kernel, messenger in zip(features, self.kernels, self.messengers, strict=True):
@@ -179,13 +185,13 @@ class PacCRF(nn.Module):
         Returns:
             (N, channels, H, W), as `final_output` says.
         """
-        self._check_beliefs("unary", unary, None)
+        check_beliefs("unary", unary, self.channels, None)
         if logQ is not None:
-            self._check_beliefs("logQ", logQ, unary)
+            check_beliefs("logQ", logQ, self.channels, unary)
         if edge_kernel is None:
-            self._check_features(edge_feat, unary)
+            check_features(edge_feat, self.kernels, unary)
             edge_kernel = self.compute_edge_kernels(edge_feat)
-        kernels = self._checked_kernels(edge_kernel, unary)
+        kernels = checked_kernels(edge_kernel, self.kernels, unary)
         beliefs = autocast.widened(unary if logQ is None else logQ)
         base = autocast.widened(unary) * self.unary_weight
         for _ in range(self.num_steps):
@@ -242,52 +248,6 @@ class PacCRF(nn.Module):
     def _compat(self, i: int) -> nn.Conv2d | None:
         return cast("nn.Conv2d | None", self.compat[i])
 
-    def _features(self, edge_feat: EdgeFeatures | None, i: int) -> Tensor:
-        if isinstance(edge_feat, Tensor):
-            feature = edge_feat
-        elif edge_feat is None:
-            raise ValueError(f"PacCRF: got no edge features, expected some: pairwise kernel {i} adapts to them")
-        else:
-            indices = edge_feat.keys() if isinstance(edge_feat, Mapping) else range(len(edge_feat))
-            if i not in indices:
-                raise ValueError(
-                    f"PacCRF: got edge features for kernels {list(indices)}, expected one for each "
-                    f"of the {len(self.kernels)} kernels"
-                )
-            feature = edge_feat[i]
-        if feature.dim() != 4:
-            raise ValueError(f"PacCRF: edge features of kernel {i} are {tuple(feature.shape)}, expected (N, G, H, W)")
-        return feature
-
-    def _check_features(self, edge_feat: EdgeFeatures | None, unary: Tensor) -> None:
-        for i, kernel in enumerate(self.kernels):
-            if not kernel.adapts:
-                continue
-            feature = self._features(edge_feat, i)
-            if feature.shape[0] != unary.shape[0] or feature.shape[2:] != unary.shape[2:]:
-                raise ValueError(
-                    f"PacCRF: edge features of kernel {i} are {tuple(feature.shape)}, expected "
-                    f"({unary.shape[0]}, G, {unary.shape[2]}, {unary.shape[3]}) as the unary is {tuple(unary.shape)}"
-                )
-
-    def _check_beliefs(self, name: str, values: Tensor, unary: Tensor | None) -> None:
-        if values.dim() != 4 or values.shape[1] != self.channels:
-            raise ValueError(f"PacCRF: {name} is {tuple(values.shape)}, expected (N, {self.channels}, H, W)")
-        if unary is not None and values.shape != unary.shape:
-            raise ValueError(f"PacCRF: {name} is {tuple(values.shape)}, expected {tuple(unary.shape)} as the unary is")
-
-    def _checked_kernels(self, edge_kernel: EdgeKernels, unary: Tensor) -> Sequence[Tensor | None]:
-        kernels = [edge_kernel] * len(self.kernels) if isinstance(edge_kernel, Tensor) else edge_kernel
-        if len(kernels) != len(self.kernels):
-            raise ValueError(f"PacCRF: got {len(kernels)} edge kernels, expected {len(self.kernels)}")
-        for i, (kernel, adapting) in enumerate(zip(self.kernels, kernels, strict=True)):
-            size = blurred_size((unary.shape[2], unary.shape[3]), kernel.blur)
-            expected = (unary.shape[0], 1, kernel.kernel_size, kernel.kernel_size, *size)
-            if kernel.adapts and (adapting is None or tuple(adapting.shape) != expected):
-                got = "missing" if adapting is None else tuple(adapting.shape)
-                raise ValueError(f"PacCRF: edge kernel {i} is {got}, expected {expected}")
-        return kernels
-
 
 class PacCRFLoose(nn.Module):
     """PAC-CRF with weights of its own for every step; arguments and shapes as those of `PacCRF`.
@@ -308,7 +268,7 @@ class PacCRFLoose(nn.Module):
         backend: str | Backend | None = None,
     ) -> None:
         super().__init__()
-        _check_options(channels, num_steps, final_output, least_steps=1)
+        check_options(channels, num_steps, final_output, least_steps=1)
         self.channels = channels
         self.num_steps = num_steps
         self.final_output = final_output
@@ -359,32 +319,14 @@ class PacCRFLoose(nn.Module):
         edge_kernel: EdgeKernels | None = None,
     ) -> Tensor:
         """Run the mean-field steps; arguments and result as those of `PacCRF.forward`."""
-        first = self._step(0)
-        first._check_beliefs("unary", unary, None)
+        check_beliefs("unary", unary, self.channels, None)
         if edge_kernel is None:
-            first._check_features(edge_feat, unary)
+            check_features(edge_feat, self._step(0).kernels, unary)
             edge_kernel = self.compute_edge_kernels(edge_feat)
         beliefs = unary
         for t in range(self.num_steps):
             beliefs = self._step(t)(unary, None, edge_kernel, beliefs)
         return _finish(beliefs, self.final_output)
-
-
-def _check_options(channels: int, num_steps: int, final_output: str, least_steps: int) -> None:
-    if channels < 1:
-        raise ValueError(f"PacCRF: got channels={channels}, expected at least 1")
-    if num_steps < least_steps:
-        raise ValueError(f"PacCRF: got num_steps={num_steps}, expected at least {least_steps}")
-    if final_output not in FINAL_OUTPUTS:
-        raise ValueError(
-            f"PacCRF: got final_output={final_output!r}, expected one of {', '.join(map(repr, FINAL_OUTPUTS))}"
-        )
-
-
-def _each_kernel(kernels: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None) -> Sequence[Mapping[str, Any]]:
-    if kernels is None:
-        return []
-    return [kernels] if isinstance(kernels, Mapping) else kernels
 
 
 def _finish(beliefs: Tensor, final_output: str) -> Tensor:

@@ -6,7 +6,15 @@ offers them by :meth:`pacbench.backend.Backend.compiled_resources`; `pacbench re
 
 from .comparison import Difference, compare
 from .occupancy import OCCUPANCY_LIMITS, occupancy
-from .record import BudgetError, ResourceBudget, ResourceRecord, read_budget, write_budget
+from .record import (
+    BudgetError,
+    ResourceBudget,
+    ResourceRecord,
+    budget_text,
+    parse_budget,
+    read_budget,
+    write_budget,
+)
 from .roofline import ROOFLINES, Prediction, Roofline, Work, predict
 
 __all__ = [
@@ -19,8 +27,10 @@ __all__ = [
     "ResourceRecord",
     "Roofline",
     "Work",
+    "budget_text",
     "compare",
     "occupancy",
+    "parse_budget",
     "predict",
     "read_budget",
     "write_budget",

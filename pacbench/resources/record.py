@@ -81,27 +81,40 @@ def read_budget(path: Path) -> ResourceBudget:
         BudgetError: there is none, or it does not fit the schema, or names a record twice.
     """
     try:
-        budget = ResourceBudget.model_validate_json(path.read_text(encoding="utf-8"))
+        return parse_budget(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError as error:
         raise BudgetError(f"{path}: got no budget file, expected one (see `pacbench resources --help`)") from error
+
+
+def parse_budget(text: str, name: str) -> ResourceBudget:
+    """A budget from the text of its file, which errors call by the name.
+
+    Raises:
+        BudgetError: it does not fit the schema, or names a record twice.
+    """
+    try:
+        budget = ResourceBudget.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise BudgetError(f"{path}: got a budget that does not fit the schema: {where}: {first['msg']}") from error
+        raise BudgetError(f"{name}: got a budget that does not fit the schema: {where}: {first['msg']}") from error
     keys = [record.key for record in budget.records]
     twice = next((key for key in keys if keys.count(key) > 1), None)
     if twice is not None:
-        raise BudgetError(f"{path}: got {' '.join(twice)} twice, expected once")
+        raise BudgetError(f"{name}: got {' '.join(twice)} twice, expected once")
     return budget
 
 
-def write_budget(path: Path, budget: ResourceBudget) -> None:
-    """Write a budget file: one record a line, in order, so that a change of one kernel is a change of one line."""
+def budget_text(budget: ResourceBudget) -> str:
+    """A budget as its file holds it: one record a line, in order, so that a change of one kernel is one of one line."""
     lines = [json.dumps(_tidy(record)) for record in sorted(budget.records, key=lambda record: record.key)]
     text = ",\n    ".join(lines)
-    path.write_text(
-        f'{{\n  "compiler": {json.dumps(budget.compiler)},\n  "records": [\n    {text}\n  ]\n}}\n', encoding="utf-8"
-    )
+    return f'{{\n  "compiler": {json.dumps(budget.compiler)},\n  "records": [\n    {text}\n  ]\n}}\n'
+
+
+def write_budget(path: Path, budget: ResourceBudget) -> None:
+    """Write a budget file."""
+    path.write_text(budget_text(budget), encoding="utf-8")
 
 
 def _tidy(record: ResourceRecord) -> dict[str, object]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pacbench.records import DeviceSample
+
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -17,7 +19,8 @@ class CaseRecorder:
         metrics: Quality of the whole case by name; see :meth:`metric`.
         per_item: For each item of a data set, its metrics.
         parameters: Scalars of the method, such as tuned weights.
-        samples_s: Raw timings in seconds.
+        samples_s: Raw timings in seconds; of a GPU those that count.
+        device_samples: Of a GPU every timing, with the device's state.
         peak_memory_bytes: Peak memory of one call beyond what was held before it.
     """
 
@@ -26,6 +29,7 @@ class CaseRecorder:
         self.per_item: dict[str, dict[str, float]] = {}
         self.parameters: dict[str, float] = {}
         self.samples_s: list[float] = []
+        self.device_samples: list[DeviceSample] = []
         self.peak_memory_bytes: int | None = None
         self._description: dict[str, Any] = {}
         self._notes: list[str] = []
@@ -101,6 +105,7 @@ class CaseRecorder:
             "per_item": {item: _floats(metrics) for item, metrics in self.per_item.items()},
             "parameters": _floats(self.parameters),
             "samples_s": [float(sample) for sample in self.samples_s],
+            "device_samples": list(self.device_samples),
             "peak_memory_bytes": self.peak_memory_bytes,
             "notes": list(self._notes),
             "panel": self._panel,

@@ -1,4 +1,4 @@
-"""The coordinator of a run: starts one subprocess a job, writes down how each ended, and can take a run up again."""
+"""The coordinator of a run: has each job run in a subprocess, here or by an executor, and can take a run up again."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +16,9 @@ from typing import Any
 from rich.console import Console
 
 from pacbench.frame import Run, read_run
-from pacbench.records import RunSettings, read_one, write_one
+from pacbench.records import Environment, RunSettings, read_one, write_one
 
+from .dispatch import dispatch, environment_of
 from .exit_code import INTERRUPTED, exit_code
 from .job import Job
 from .probes import RunError, describe_environment, methods_by_suite, write_pytest_ini
@@ -42,6 +44,8 @@ class Coordinator:
         targets: Paths of suites that are not subpackages of `pacbench.suites`.
         python: The interpreter of the jobs, whose pacbench and backends are measured.
         label: Which of several interleaved runs this is.
+        executor: Who runs the jobs, each in a subprocess on one of its workers; None for here, one after another. It
+            stays the caller's. There are neither JUnit files nor another `python` then, and nothing to interleave with.
     """
 
     folder: Path
@@ -55,6 +59,7 @@ class Coordinator:
     targets: Mapping[str, str] = field(default_factory=dict)
     python: str = sys.executable
     label: str = ""
+    executor: Executor | None = None
 
     def run(self) -> tuple[Run | None, int]:
         """Run every job that is still to run.
@@ -64,8 +69,8 @@ class Coordinator:
             None and 130 after Ctrl-C.
 
         Raises:
-            RunError: the folder cannot be written, another run is at work in it, or the environment cannot be
-                described.
+            RunError: the folder cannot be written, another run is at work in it, the environment cannot be
+                described, or the executor is broken.
             UnknownNameError: no suite has a method of that name.
         """
         runs = run_interleaved([self])
@@ -88,9 +93,7 @@ class Coordinator:
         methods = methods_by_suite(self.settings, self.targets, python=self.python)
         suites = [suite for suite in self.settings.suites if methods is None or methods[suite]]
         settings = self.settings.model_copy(update={"suites": suites})
-        environment = describe_environment(
-            measure_roof=self.measure_roof, allocator=settings.allocator, python=self.python
-        )
+        environment = self._environment(settings.allocator)
         keys = job_keys(settings, environment, targets=self.targets, revision=settings.revision)
         kept = reusable_jobs(self.folder, keys, self.say) if self.resume else {}
         if self.resume:
@@ -99,9 +102,14 @@ class Coordinator:
             write_one(self.folder / "run.json", settings)
         write_one(self.folder / "environment.json", environment)
         return RunSession(
-            self.folder, settings, keys, kept, methods or {}, self.targets, self.full_gate, self.junit, self.python,
-            lock, self.label,
+            self.folder, settings, environment, keys, kept, methods or {}, self.targets, self.full_gate, self.junit,
+            self.python, lock, self.label,
         )  # fmt: skip
+
+    def _environment(self, allocator: str) -> Environment:
+        if self.executor is not None:
+            return environment_of(self.executor, allocator, measure_roof=self.measure_roof)
+        return describe_environment(measure_roof=self.measure_roof, allocator=allocator, python=self.python)
 
 
 def run_interleaved(coordinators: Sequence[Coordinator]) -> list[Run] | None:
@@ -112,8 +120,12 @@ def run_interleaved(coordinators: Sequence[Coordinator]) -> list[Run] | None:
 
     Raises:
         RunError, UnknownNameError: as :meth:`Coordinator.run`.
+        ValueError: one has an executor, which takes jobs of one run and of this interpreter.
     """
-    folder = coordinators[0].folder
+    first = coordinators[0]
+    if any(each.executor is not None and (len(coordinators) > 1 or each.junit) for each in coordinators):
+        raise ValueError("run_interleaved: got an executor, expected one run without JUnit files beside it")
+    folder = first.folder
     try:
         with _terminate_like_ctrl_c(), ExitStack() as stack:
             sessions = []
@@ -122,17 +134,24 @@ def run_interleaved(coordinators: Sequence[Coordinator]) -> list[Run] | None:
                 folder.mkdir(parents=True, exist_ok=True)
                 sessions.append(coordinator.begin(stack.enter_context(locked(folder))))
             total = sum(len(session.jobs) for session in sessions)
-            progress = stack.enter_context(RunProgress(coordinators[0].console, total))
-            for session, job in in_turns(sessions):
-                if job not in session.kept:
-                    progress.begin(f"{session.label}{job.name}")
-                record = session.do(job)
-                progress.end(record, session.count(job), kept=job in session.kept, label=session.label)
+            progress = stack.enter_context(RunProgress(first.console, total))
+            if first.executor is not None:
+                dispatch(sessions[0], first.executor, progress)
+            else:
+                _run_here(sessions, progress)
             return [read_run(session.folder) for session in sessions]
     except KeyboardInterrupt:
         return None
     except OSError as error:
         raise RunError(f"{error.filename or folder}: cannot be written ({error.strerror or error})") from error
+
+
+def _run_here(sessions: Sequence[RunSession], progress: RunProgress) -> None:
+    for session, job in in_turns(sessions):
+        if job not in session.kept:
+            progress.begin(f"{session.label}{job.name}")
+        record = session.do(job)
+        progress.end(record, session.count(job), kept=job in session.kept, label=session.label)
 
 
 def in_turns(sessions: Sequence[RunSession]) -> list[tuple[RunSession, Job]]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
+import pytest
+
+from pacbench.measuring.cuda_use import cuda_in_use
+from pacbench.measuring.device_timer import DeviceTimer, device_timer
 from pacbench.measuring.peak_memory import peak_memory
 
 from .case_recorder import CaseRecorder
@@ -34,28 +38,67 @@ class Measure:
         """Time a call; at most once in a test.
 
         Where pytest-benchmark is disabled (by pytest-xdist or ``--benchmark-disable``), the call runs once and no
-        timing is recorded.
+        timing is recorded. On a GPU the samples are the device's, and pytest-benchmark's own are its export alone: each
+        call is timed by the device with a cold L2 cache, after warm-up until the clocks are steady.
 
         Args:
             fn: What to time. It is called `warmup` times first, and once more afterwards for its peak memory.
             rounds: How many timed calls; None for the profile's number.
-            warmup: How many calls go before, untimed.
+            warmup: How many calls go before, untimed; on a GPU at the least.
             setup: Runs before each call, untimed; may return ``(args, kwargs)`` for `fn`.
 
         Returns:
             The result of the last call.
+
+        Raises:
+            pytest.fail.Exception: on a GPU, if too few samples count: it was throttled, or is not to be believed.
         """
         self._used = True
-        target = _synchronised(fn)
-        result: Result = self._benchmark.pedantic(
-            target, setup=setup, rounds=rounds or self._rounds, warmup_rounds=warmup, iterations=1
-        )
-        if self._benchmark.stats is None:
-            return result
-        self._recorder.samples_s = list(self._benchmark.stats.stats.data)
+        timer = device_timer(self._recorder.device) if self._benchmark.enabled else None
+        rounds = rounds or self._rounds
+        if timer is not None:
+            result = self._timed_on_device(timer, fn, rounds, warmup, setup)
+        else:
+            result = self._benchmark.pedantic(
+                _synchronised(fn), setup=setup, rounds=rounds, warmup_rounds=warmup, iterations=1
+            )
+            if self._benchmark.stats is None:
+                return result
+            self._recorder.samples_s = list(self._benchmark.stats.stats.data)
         del result
         args, kwargs = (setup() if setup is not None else None) or ((), {})
         result, self._recorder.peak_memory_bytes = peak_memory(lambda: fn(*args, **kwargs), self._recorder.device)
+        return result
+
+    def _timed_on_device(
+        self, timer: DeviceTimer, fn: Callable[..., Result], rounds: int, warmup: int, setup: Setup | None
+    ) -> Result:
+        """Time by the device within pytest-benchmark's rounds: its set-up and tear-down are those of a sample."""
+
+        def prepare() -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+            given = setup() if setup is not None else None
+            timer.prepare()
+            return given
+
+        def timed(*args: Any, **kwargs: Any) -> Result:
+            return timer.time(partial(fn, *args, **kwargs))
+
+        def end(*_args: Any, **_kwargs: Any) -> None:
+            timer.end()
+
+        def sample() -> None:
+            args, kwargs = prepare() or ((), {})
+            timed(*args, **kwargs)
+            end()
+
+        timer.settle(sample, warmup)
+        result: Result = self._benchmark.pedantic(timed, setup=prepare, teardown=end, rounds=rounds, iterations=1)
+        times = timer.finish()
+        self._recorder.device_samples, self._recorder.samples_s = times.samples, times.kept_s
+        for note in times.notes:
+            self._recorder.note(note)
+        if times.trouble is not None:
+            pytest.fail(times.trouble, pytrace=False)
         return result
 
     def finish(self) -> None:
@@ -66,9 +109,9 @@ class Measure:
 
 def _synchronised(fn: Callable[..., Result]) -> Callable[..., Result]:
     """A call that launches GPU work has ended when the work has."""
-    torch = sys.modules.get("torch")
-    if torch is None or not (torch.cuda.is_available() and torch.cuda.is_initialized()):
+    if not cuda_in_use():
         return fn
+    import torch
 
     def call(*args: Any, **kwargs: Any) -> Result:
         result = fn(*args, **kwargs)

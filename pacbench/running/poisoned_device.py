@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from pacbench.measuring.cuda_use import cuda_in_use
 
 
 def poison() -> str | None:
@@ -10,9 +10,10 @@ def poison() -> str | None:
 
     Every later case of the process would fail for the first one's fault.
     """
-    torch = sys.modules.get("torch")
-    if torch is None or not (torch.cuda.is_available() and torch.cuda.is_initialized()):
+    if not cuda_in_use():
         return None
+    import torch
+
     try:
         torch.cuda.synchronize()
     except RuntimeError as error:

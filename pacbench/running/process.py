@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,10 @@ from pathlib import Path
 from .memory_watch import INTERVAL_S, MemoryWatch, kernel_kills
 
 _GRACE_S = 2.0
+
+
+class Stopped(Exception):  # noqa: N818 (it is no error of the command's)
+    """A command was ended because nobody wants it any longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ def run_to_end(
     memory_limit_bytes: int | None = None,
     inherited: Collection[int] = (),
     folder: Path | None = None,
+    stopped: Callable[[], bool] | None = None,
 ) -> ProcessEnd:
     """Run a command, its output in a file; kill it and its children when its time is up or it takes too much memory.
 
@@ -53,9 +58,10 @@ def run_to_end(
         memory_limit_bytes: Resident memory that it and its children may have.
         inherited: File descriptors that it keeps open.
         folder: Its working directory; None for this process's.
+        stopped: Asked several times a second whether the command is no longer wanted.
 
     Raises:
-        KeyboardInterrupt: passed on, after the command and its children have been killed.
+        KeyboardInterrupt, Stopped: passed on, after the command and its children have been killed.
         OSError: the log cannot be written or the command cannot be started.
     """
     started, kills = time.monotonic(), kernel_kills()
@@ -72,7 +78,7 @@ def run_to_end(
             cwd=folder,
         )
         try:
-            exit_code, memory = _watched(process, timeout_s, memory_limit_bytes)
+            exit_code, memory = _watched(process, timeout_s, memory_limit_bytes, stopped)
         finally:
             _end_group(process)
     kernel_killed = kills is not None and (kernel_kills() or 0) > kills
@@ -80,10 +86,13 @@ def run_to_end(
 
 
 def _watched(
-    process: subprocess.Popen[bytes], timeout_s: float | None, memory_limit_bytes: int | None
+    process: subprocess.Popen[bytes],
+    timeout_s: float | None,
+    memory_limit_bytes: int | None,
+    stopped: Callable[[], bool] | None,
 ) -> tuple[int | None, int | None]:
     """Exit code, None where the time is up or there is too much memory; and that memory."""
-    if memory_limit_bytes is None:
+    if memory_limit_bytes is None and stopped is None:
         with suppress(subprocess.TimeoutExpired):
             return process.wait(timeout_s), None
         return None, None
@@ -93,9 +102,10 @@ def _watched(
         left = end - time.monotonic()
         with suppress(subprocess.TimeoutExpired):
             return process.wait(max(0.0, min(INTERVAL_S, left))), None
-        resident = watch.resident_bytes()
-        if resident > memory_limit_bytes:
+        if memory_limit_bytes is not None and (resident := watch.resident_bytes()) > memory_limit_bytes:
             return None, resident
+        if stopped is not None and stopped():
+            raise Stopped
         if left <= 0:
             return None, None
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from pacbench.measuring.package_hash import backend_hash, data_hash, folder_hash
+from pacbench.measuring.package_hash import backend_hash, data_hash, sources_hash
 from pacbench.records import Environment, JobRecord, RecordError, RunSettings, read_lines
 
 from .job import Job, job_key, plan
@@ -30,7 +30,7 @@ def job_keys(
     """
     data = data_hash(Path(settings.data_root)) if settings.data_root is not None else None
     weights = ",".join(hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in settings.weights)
-    suites = environment.suites | {name: folder_hash(Path(path)) for name, path in (targets or {}).items()}
+    suites = environment.suites | {name: sources_hash(Path(path)) for name, path in (targets or {}).items()}
     code = {name: f"{name} {revision}" if revision else backend_hash(name) for name in settings.backends}
     return {
         job: job_key(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,25 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from pacbench.frame import GateState, read_run
-from pacbench.records import CaseRecord, JobRecord, RecordError, RunSettings, append, read_lines
+from pacbench.records import CaseRecord, Environment, JobRecord, RecordError, RunSettings, append, read_lines
 from pacbench.registry import get_backend, list_backends
 
 from .job import Job, command, spread
-from .job_end import describe_end
-from .memory_watch import default_limit_bytes
-from .parent_process import VARIABLE as COORDINATOR
-from .probes import job_environment
-from .process import run_to_end
+from .job_run import JobEnd, JobOrder, run_job
 from .resuming import drop_stale
+
+BY_CTRL_C = JobEnd("interrupted", "interrupted by the user")
+"""How a job ends that Ctrl-C has ended."""
 
 
 @dataclass
 class RunSession:
-    """Runs the jobs of one folder one by one.
+    """The jobs of one folder: runs them here one by one, or orders them elsewhere and writes down what comes home.
 
     Attributes:
         folder: The run folder.
         settings: What is asked.
+        environment: Where the run is made.
         keys: Key of every job, in the order in which they run.
         kept: Records of jobs that need not run again.
         methods: By suite, the methods to run; empty for all.
@@ -42,6 +41,7 @@ class RunSession:
 
     folder: Path
     settings: RunSettings
+    environment: Environment
     keys: Mapping[Job, str]
     kept: Mapping[Job, JobRecord]
     methods: Mapping[str, list[str]]
@@ -65,16 +65,50 @@ class RunSession:
             KeyboardInterrupt: passed on, after the job has been ended and that has been written down.
             OSError: the folder cannot be written.
         """
-        if job in self.kept:
-            record = self.kept[job]
-        elif job.backend in self._withheld:
-            drop_stale(self.folder, [job])
-            record = self._record(job, "withheld", reason=self._withheld[job.backend])
-            append(self.folder / "jobs.jsonl", record)
-        else:
+        record = self.settled(job)
+        if record is None:
             record = self._run(job)
-        if job.is_gate and (reason := self._gate_reason(job.backend)):
-            self._withheld[job.backend] = f"gate is not green: {reason}"
+            self._judge(job)
+        return record
+
+    def settled(self, job: Job) -> JobRecord | None:
+        """The record of a job that is kept or whose backend is withheld; None where it is to be run.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        if job in self.kept:
+            self._judge(job)
+            return self.kept[job]
+        if job.backend in self._withheld:
+            return self.write_down(job, JobEnd("withheld", self._withheld[job.backend]))
+        return None
+
+    def order(self, job: Job) -> JobOrder:
+        """A job for whoever runs it in a folder of their own."""
+        return self._order(job, self._command(job, Path()))
+
+    def write_down(self, job: Job, end: JobEnd, files: Mapping[str, bytes] | None = None, **where: Any) -> JobRecord:
+        """Write down a job that did not run in this folder, in place of anything that lies there of it.
+
+        Its record is written last: a run that is killed before has no such job.
+
+        Args:
+            job: The job.
+            end: How it ended.
+            files: What it has sent home, by names within the folder.
+            where: Fields of its record that say where it ran.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        drop_stale(self.folder, [job])
+        for name, content in (files or {}).items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        record = self._end(job, end, **where)
+        self._judge(job)
         return record
 
     def count(self, job: Job) -> str:
@@ -88,30 +122,26 @@ class RunSession:
 
     def _run(self, job: Job) -> JobRecord:
         drop_stale(self.folder, [job])
-        log = self.folder / "logs" / f"{job.name}.log"
-        settings = self.settings
-        limit = settings.memory_limit_bytes or default_limit_bytes()
-        environment = job_environment(settings.allocator) | {COORDINATOR: str(os.getpid())}
+        order = self._order(job, self._command(job))
         try:
-            end = run_to_end(
-                self._command(job), log, environment=environment, timeout_s=settings.timeout_s,
-                memory_limit_bytes=limit, inherited=(self.lock,), folder=self.folder,
-            )  # fmt: skip
+            end = run_job(order, self.folder, python=self.python, inherited=(self.lock,))
         except KeyboardInterrupt:
-            append(self.folder / "jobs.jsonl", self._record(job, "interrupted", reason="interrupted by the user"))
+            self._end(job, BY_CTRL_C)
             raise
-        outcome, reason = describe_end(end, log, self._records(job), settings.timeout_s)
-        duration = round(end.duration_s, 3)
-        record = self._record(job, outcome, reason=reason, exit_code=end.exit_code, duration_s=duration)
-        append(self.folder / "jobs.jsonl", record)
-        return record
+        return self._end(job, end)
 
-    def _command(self, job: Job) -> list[str]:
+    def _order(self, job: Job, words: list[str]) -> JobOrder:
+        settings = self.settings
+        return JobOrder(
+            job, self.keys[job], tuple(words[1:]), settings.allocator, settings.timeout_s, settings.memory_limit_bytes
+        )
+
+    def _command(self, job: Job, folder: Path | None = None) -> list[str]:
         whole_gate = self.full_gate and job.is_gate
         methods = self.methods.get(job.suite)
         asked = Job(job.suite, job.backend, job.round, marker=None) if whole_gate else job
         words = command(
-            asked, self.settings, self.folder, methods=methods, targets=self.targets, python=self.python
+            asked, self.settings, folder or self.folder, methods=methods, targets=self.targets, python=self.python
         )  # fmt: skip
         if job.is_gate and job.backend in self.junit:
             words.append(f"--junit-xml={self.junit[job.backend]}")
@@ -119,14 +149,20 @@ class RunSession:
             words += spread(get_backend(job.backend))
         return words
 
+    def _judge(self, job: Job) -> None:
+        if job.is_gate and (reason := self._gate_reason(job.backend)):
+            self._withheld[job.backend] = f"gate is not green: {reason}"
+
     def _gate_reason(self, backend: str) -> str | None:
         return read_run(self.folder).gate.get(backend, GateState(False, reason="the gate left no record")).reason
 
-    def _record(self, job: Job, outcome: Any, **rest: Any) -> JobRecord:
-        return JobRecord(
-            job=job.name, key=self.keys[job], suite=job.suite, backend=job.backend, round=job.round, outcome=outcome,
-            **rest,
+    def _end(self, job: Job, end: JobEnd, **where: Any) -> JobRecord:
+        record = JobRecord(
+            job=job.name, key=self.keys[job], suite=job.suite, backend=job.backend, round=job.round,
+            outcome=end.outcome, reason=end.reason, exit_code=end.exit_code, duration_s=end.duration_s, **where,
         )  # fmt: skip
+        append(self.folder / "jobs.jsonl", record)
+        return record
 
     def _records(self, job: Job) -> Path:
         return self.folder / "records" / f"{job.name}.jsonl"

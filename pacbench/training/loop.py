@@ -84,7 +84,9 @@ class _Training:
         self.folder = folder
         self.progress = progress
         self.processes = processes
-        self.model = task.model.to(processes.device)
+        self.model: nn.Module = task.model.to(  # type: ignore[call-overload]  # whose stub lacks it beside a device
+            processes.device, memory_format=settings.memory_format
+        )
         self.stages = list(task.stages())
         self.state = Checkpoint(training_key(task, settings))
         self.metrics: dict[str, float] = {}
@@ -153,7 +155,10 @@ class _Training:
 
     def _step(self, shared: nn.Module, batch: Sample, optimizer: torch.optim.Optimizer, step: int) -> float:
         torch.manual_seed(model_seed(self.settings.seed, step, self.processes.rank))
-        summed, amount = self.task.loss(shared, _moved(batch, self.processes.device))
+        moved = _moved(batch, self.processes.device, self.settings.memory_format)
+        narrow = self.settings.precision == "bfloat16"
+        with torch.autocast(self.processes.device.type, torch.bfloat16, enabled=narrow):
+            summed, amount = self.task.loss(shared, moved)
         both = self.processes.total(torch.stack([summed.detach().double(), amount.detach().double()]))
         loss = float(both[0] / both[1].clamp(min=1))
         if not torch.isfinite(both).all():
@@ -199,5 +204,11 @@ def _set_mode(module: nn.Module, inherited: bool) -> None:
         _set_mode(child, module.training)
 
 
-def _moved(sample: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    return {name: value.to(device) for name, value in sample.items()}
+def _moved(
+    sample: Mapping[str, Tensor], device: torch.device, memory_format: torch.memory_format = torch.preserve_format
+) -> dict[str, Tensor]:
+    """A sample on the device, its images in the memory format."""
+    return {
+        name: value.to(device, memory_format=memory_format if value.dim() == 4 else torch.preserve_format)
+        for name, value in sample.items()
+    }

@@ -14,13 +14,15 @@ from pydantic import Field
 
 from pacbench.data.data_error import DataError
 from pacbench.data.labelled_images import LabelledSet, embedded_scenes, open_folder
+from pacbench.data.unaries import find_folder, load_unary
 from pacbench.measuring.package_hash import data_hash
-from pacbench.models.network_plan import NetworkPlan, build_with, read_plan
+from pacbench.models.crf_behind_network import OtherCRF
+from pacbench.models.network_plan import NetworkPlan, build_with, plan_for
 from pacbench.models.small_fcn import WIDTH
 
 from .saved_recipe import SavedRecipe
-from .segmentation import Augmentation, SegmentationTask
-from .settings import TrainingSettings
+from .segmentation import Augmentation, SegmentationTask, Unaries
+from .settings import Precision, TrainingSettings
 from .task import Stage
 
 Kind = Literal["fcn", "crf", "pacfcn"]
@@ -29,7 +31,11 @@ SCENE_SIZE = (120, 160)
 """Of the embedded scenes that networks are trained on and judged by."""
 
 _STEPS = {"fcn": 2000, "crf": 400, "pacfcn": 400}
-_RATES = {"small": {"fcn": 3e-3, "crf": 1e-2, "pacfcn": 1e-3}, "vgg16": {"fcn": 1e-4, "crf": 1e-3, "pacfcn": 1e-5}}
+_RATES = {
+    "small": {"fcn": 3e-3, "crf": 1e-2, "pacfcn": 1e-3},
+    "vgg16": {"fcn": 1e-4, "crf": 1e-3, "pacfcn": 1e-5},
+    "none": {"crf": 1e-2},
+}
 _JOINT = {"small": (0.1, 0.03), "vgg16": (0.1, 1e-4)}
 """Of the joint stage: the CRF's and the network's share of the rate of the stage before."""
 
@@ -38,7 +44,8 @@ class Recipe(SavedRecipe):
     """What is trained, on what, for how long.
 
     Attributes:
-        kind: "fcn", "crf" (alone on the frozen network, then jointly) or "pacfcn".
+        kind: "fcn", "crf" (alone on the frozen network, then jointly; without a network to begin with, on the unaries
+            in the data's folder) or "pacfcn".
         data_root: Folder of a data set; None for the embedded scenes.
         scenes: Embedded scenes to train on.
         validated: Images of val to measure quality on; None for all (of the embedded scenes, 24).
@@ -46,6 +53,7 @@ class Recipe(SavedRecipe):
         width: Of the small network, likewise.
         guide_scale: Of the guide of swapped convolutions; None for the network's own default.
         crf: Dilations of the PAC-CRF.
+        other_crf: Another CRF in its place.
         pairwise_weight: What the CRF's messages are multiplied with from the start.
         joint: Whether "crf" has its second stage.
         steps: Optimisation steps in all, `epochs` coming first; None for the kind's default.
@@ -60,6 +68,8 @@ class Recipe(SavedRecipe):
         checkpoint_every: Steps between checkpoints.
         device: A torch device.
         workers: Processes that read images.
+        precision: Of the computation, "float32" or "bfloat16".
+        channels_last: Whether images and filters keep their channels side by side.
         compact: Whether the weights file holds float16, and only what was trained.
     """
 
@@ -71,6 +81,7 @@ class Recipe(SavedRecipe):
     width: int = Field(default=WIDTH, ge=1)
     guide_scale: float | None = None
     crf: tuple[int, ...] = (16, 64)
+    other_crf: OtherCRF | None = None
     pairwise_weight: float = 0.2
     joint: bool = True
     steps: int | None = Field(default=None, ge=1)
@@ -85,13 +96,15 @@ class Recipe(SavedRecipe):
     checkpoint_every: int = Field(default=50, ge=1)
     device: str = "cpu"
     workers: int = Field(default=0, ge=0)
+    precision: Precision = "float32"
+    channels_last: bool = False
     compact: bool = False
 
     def settings(self) -> TrainingSettings:
         """How it runs."""
         return TrainingSettings(
             self.seed, self.batch, self.device, self.checkpoint_every, self.evaluate_every, clip_norm=5.0,
-            workers=self.workers,
+            workers=self.workers, precision=self.precision, channels_last=self.channels_last,
         )  # fmt: skip
 
     def data(self) -> LabelledSet:
@@ -113,27 +126,39 @@ class Recipe(SavedRecipe):
         if self.data_root is not None:
             said["data_hash"] = data_hash(Path(self.data_root))
         crop = self.crop or _first_size(data)
+        unaries = self._unaries(len(plan.classes)) if plan.network == "none" else None
         return SegmentationTask(
             self.kind, build_with(plan, self.seed, init), plan, data, Augmentation(crop, scales=self.scales),
             self.schedule(len(data.splits["train"]), plan), validated=self.validated,
-            compact=self.compact, said=said,
+            compact=self.compact, said=said, unaries=unaries,
         )  # fmt: skip
+
+    def _unaries(self, classes: int) -> Unaries:
+        """Those in the data's folder; DataError where there are none, and so nothing to begin with."""
+        try:
+            if self.data_root is None:
+                raise DataError("the embedded scenes have none")
+            folder = find_folder(Path(self.data_root))
+        except DataError as error:
+            raise DataError(
+                "crf: got no weights to begin with, expected --init with those of a trained network, or a folder "
+                f"unary* in the data ({error})"
+            ) from error
+        return lambda item_id, size: load_unary(folder, item_id, classes, size)
 
     def plan(self, classes: tuple[str, ...]) -> NetworkPlan:
         """What the model is made of: what the weights that it begins with say, and what this kind adds."""
         plan = NetworkPlan(classes=classes, network=self.network, width=self.width)
         for name in self.init:
-            found = read_plan(Path(name))
-            found = found or NetworkPlan(classes=classes, network="vgg16")
-            if len(found.classes) != len(classes):
-                raise DataError(
-                    f"{name}: got weights for {len(found.classes)} classes, expected the data's {len(classes)}"
-                )
+            found = plan_for(Path(name), classes)
+            if found.network == "none" and self.kind != "crf":
+                raise DataError(f"{name}: got weights of a CRF without a network, expected a network's")
             plan = found.model_copy(update={"classes": classes})
         if self.kind == "crf":
             if not self.init:
-                raise DataError("crf: got no weights to begin with, expected --init with those of a trained network")
-            plan = plan.model_copy(update={"crf": self.crf, "pairwise_weight": self.pairwise_weight})
+                plan = plan.model_copy(update={"network": "none"})
+            chosen = {"crf": () if self.other_crf else self.crf, "other_crf": self.other_crf}
+            plan = plan.model_copy(update={"pairwise_weight": self.pairwise_weight, **chosen})
         elif self.kind == "pacfcn":
             scale = self.guide_scale if self.guide_scale is not None else plan.default_guide_scale
             plan = plan.model_copy(update={"guide_scale": scale})
@@ -147,7 +172,7 @@ class Recipe(SavedRecipe):
         rate = self.rate if self.rate is not None else _RATES[plan.network][self.kind]
         if self.kind != "crf":
             return [Stage("network", steps, {"": rate})]
-        if not self.joint or steps < 2:
+        if not self.joint or steps < 2 or plan.network == "none":
             return [Stage("crf", steps, {"crf": rate})]
         of_crf, of_network = _JOINT[plan.network]
         joint = {"crf": rate * of_crf, "network": rate * of_network}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Self
 
@@ -10,14 +11,24 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pacbench.data.data_error import DataError
 
 from .checkpoint import write_whole
+from .settings import TrainingSettings
+from .task import Task
 
 NAME = "training.json"
 
 
-class SavedRecipe(BaseModel):
-    """What was asked of a training, checked; a subclass has the fields."""
+class SavedRecipe(BaseModel, ABC):
+    """What was asked of a training, checked; a subclass has the fields, and makes of them the task and its settings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @abstractmethod
+    def task(self) -> Task:
+        """The task, its model built; DataError for data or weights that cannot be used."""
+
+    @abstractmethod
+    def settings(self) -> TrainingSettings:
+        """How it runs."""
 
     def save(self, folder: Path) -> None:
         """Write it into a training's folder."""

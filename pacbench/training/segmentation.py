@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,12 @@ from pacbench.metrics.mean_iou import MeanIoUMeter, mean_iou_of
 from pacbench.models.network_plan import NetworkPlan
 
 from .task import Sample, Stage, Task
+
+Unaries = Callable[[str, tuple[int, int]], Tensor]
+"""Class scores (C, H, W) of an image by its ID and size (H, W)."""
+
+_LAYERS = ("image", "unary")
+"""What a model is given, in its order."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Augmentation:
     scales: tuple[float, float] = (0.8, 1.4)
 
     def __call__(self, image: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """A variant of an image (3, H, W) and its labels (H, W), both of the crop's size."""
+        """A variant of an image (C, H, W), in whatever channels, and its labels (H, W), both of the crop's size."""
         low, high = self.scales
         draw = torch.rand(4, generator=generator).tolist()
         factor = low * (high / low) ** draw[0]
@@ -56,7 +62,7 @@ class SegmentationTask(Task):
 
     Args:
         name: As the weights say it.
-        model: From (N, 3, H, W), RGB in [0, 255], to (N, C, H, W).
+        model: From (N, 3, H, W), RGB in [0, 255], to (N, C, H, W); with `unaries`, from them (N, C, H, W) too.
         plan: What the model is made of.
         data: Trained on its `train`, measured on its `val`.
         augmentation: How training images are varied.
@@ -64,6 +70,7 @@ class SegmentationTask(Task):
         validated: How many of the validation images are measured on; None for all.
         compact: Whether the weights file holds float16, and only what was trained.
         said: More that the result depends on, such as the weights that it began with.
+        unaries: The class scores (C, H, W) of an image by its ID and size, for a model that is given them.
     """
 
     def __init__(
@@ -78,6 +85,7 @@ class SegmentationTask(Task):
         validated: int | None = None,
         compact: bool = False,
         said: Mapping[str, str] | None = None,
+        unaries: Unaries | None = None,
     ) -> None:
         self.name = name
         self.model = model
@@ -87,8 +95,9 @@ class SegmentationTask(Task):
         self.schedule = list(schedule)
         self.validated = tuple(data.splits["val"][:validated])
         self.compact = compact
-        self.leaves_unused = bool(plan.crf)  # a PAC-CRF has pairwise weights that only some of its kernels use
+        self.leaves_unused = plan.has_crf  # a PAC-CRF has pairwise weights that only some of its kernels use
         self.said = dict(said or {})
+        self.unaries = unaries
 
     def stages(self) -> Sequence[Stage]:
         """The schedule."""
@@ -128,15 +137,17 @@ class SegmentationTask(Task):
         return len(self.data.splits["train"])
 
     def train_sample(self, index: int, generator: torch.Generator) -> Sample:
-        """`image` and `labels`, varied."""
-        item = self.data.load("train", self.data.splits["train"][index])
-        image, labels = self.augmentation(item.image, item.labels, generator)
-        return {"image": image, "labels": labels}
+        """`image` and `labels`, and `unary` where the model is given one, varied alike."""
+        whole = self._sample("train", self.data.splits["train"][index])
+        layers = [whole[name] for name in _LAYERS if name in whole]
+        varied, labels = self.augmentation(torch.cat(layers), whole["labels"], generator)
+        parts = torch.split(varied, [len(layer) for layer in layers])
+        return {"labels": labels, **dict(zip(_LAYERS, parts, strict=False))}
 
     def loss(self, model: nn.Module, batch: Sample) -> tuple[Tensor, Tensor]:
         """Cross-entropy summed over the pixels that are not void, and their number."""
         labels = batch["labels"]
-        total = F.cross_entropy(model(batch["image"]), labels, ignore_index=VOID, reduction="sum")
+        total = F.cross_entropy(self._scores(model, batch).float(), labels, ignore_index=VOID, reduction="sum")
         return total, (labels != VOID).sum()
 
     def validation_size(self) -> int:
@@ -144,13 +155,12 @@ class SegmentationTask(Task):
         return len(self.validated)
 
     def validation_sample(self, index: int) -> Sample:
-        """`image` and `labels`, whole."""
-        item = self.data.load("val", self.validated[index])
-        return {"image": item.image, "labels": item.labels}
+        """`image` and `labels`, and `unary` where the model is given one, whole."""
+        return self._sample("val", self.validated[index])
 
     def measure(self, model: nn.Module, sample: Sample) -> Tensor:
         """The confusion matrix of one image."""
-        prediction = model(sample["image"]).argmax(1)
+        prediction = self._scores(model, sample).argmax(1)
         confusion = MeanIoUMeter(len(self.plan.classes), VOID).add(prediction, sample["labels"])
         return confusion.to(prediction.device)
 
@@ -158,3 +168,14 @@ class SegmentationTask(Task):
         """Mean IoU and pixel accuracy, 0 to 1."""
         result = mean_iou_of(statistics)
         return {"mIoU": result.mean, "pixel_accuracy": result.pixel_accuracy}
+
+    def _sample(self, split: str, item_id: str) -> Sample:
+        item = self.data.load(split, item_id)
+        sample = {"image": item.image, "labels": item.labels}
+        if self.unaries is None:
+            return sample
+        return {**sample, "unary": self.unaries(item_id, (item.labels.shape[0], item.labels.shape[1]))}
+
+    def _scores(self, model: nn.Module, sample: Sample) -> Tensor:
+        scores: Tensor = model(*(sample[name] for name in _LAYERS if name in sample))
+        return scores

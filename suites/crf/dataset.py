@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from pacbench.data import label_folder, scenes, unaries, voc2012
 from pacbench.data.data_error import DataError
 from pacbench.data.labelled_images import LabelledSet, open_folder
 from pacbench.data.scene_unary import scene_unary
 from pacbench.measuring.package_hash import data_hash
+from pacbench.models.network_plan import read_plan
 
 from .network_unaries import NetworkUnaries
 
@@ -69,6 +70,8 @@ class CrfDataset:
     evaluation: Split
     digest: str = ""
     """Of the files that it reads, so that nothing found on them is used for others; empty for embedded data."""
+    network: nn.Module | None = None
+    """Which gives the unaries; None where they are files, or made up."""
 
     @property
     def num_classes(self) -> int:
@@ -104,9 +107,10 @@ def open_dataset(profile: str, data_root: Path | None, weights: Sequence[Path] =
     extent = EXTENTS[profile]
     if data_root is None:
         return embedded_scenes(extent)
-    if not weights and not label_folder.is_layout(data_root) and not (data_root / "trainannot").is_dir():
+    networks = [path for path in weights if (plan := read_plan(path)) is None or plan.network != "none"]
+    if not networks and not label_folder.is_layout(data_root) and not (data_root / "trainannot").is_dir():
         return voc_folder(data_root, extent)
-    return labelled_folder(data_root, extent, weights)
+    return labelled_folder(data_root, extent, networks)
 
 
 def embedded_scenes(extent: Extent) -> CrfDataset:
@@ -176,7 +180,7 @@ def labelled_folder(root: Path, extent: Extent, weights: Sequence[Path]) -> CrfD
     digest = data_hash(root) + "".join(hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in weights)
     return CrfDataset(
         data.name, data.class_names, _split(data, "train", extent.images_to_tune, load),
-        _split(data, "val", None, load), digest,
+        _split(data, "val", None, load), digest, network.network if network is not None else None,
     )  # fmt: skip
 
 

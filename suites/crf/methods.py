@@ -1,4 +1,4 @@
-"""The rows of the segmentation table: each method, where it comes from, and the scalars that are tuned."""
+"""The rows of the segmentation table: each method, where it comes from, and what is tuned or learned of it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from torch import Tensor
 
 from pacbench.backend import Backend
 from pacbench.crf import BCLCRF, ConvCRF, FullCRF, FullCRFPydensecrf2
-from pacbench.nn.pac_crf import PacCRF
+from pacbench.models.network_plan import NetworkPlan
+from pacbench.nn.pac_crf import PacCRF, PacCRFLoose
 from pacbench.running.device import device_of
 
 STEPS = 5
+
+UNARY = "unary"
+"""The row that the others are compared with."""
 
 Scalars = Mapping[str, float]
 
@@ -43,6 +47,8 @@ class Method:
         uses_backend: whether its messages are computed by the backend under test.
         note: what a reader of the row must know.
         unavailable_reasons: why it cannot run on this machine.
+        trained_by: the command that makes weights for a learned row; empty for one whose scalars are tuned.
+        takes: whether trained weights of such a plan are for this row.
     """
 
     name: str
@@ -54,6 +60,13 @@ class Method:
     uses_backend: bool
     note: str
     unavailable_reasons: Callable[[], list[str]] = list
+    trained_by: str = ""
+    takes: Callable[[NetworkPlan], bool] = lambda _: False
+
+    @property
+    def is_crf(self) -> bool:
+        """Whether it makes something of the unary, rather than being the unary."""
+        return self.name != UNARY
 
     def device(self, backend: Backend) -> str:
         """Where it runs: where the backend does, if it uses it, else on the CPU."""
@@ -80,7 +93,7 @@ class Unary:
 class PacInference:
     """PAC-CRF on colours divided by a scale."""
 
-    crf: PacCRF
+    crf: PacCRF | PacCRFLoose
     rgb_scale: float
 
     def kernel(self, image: Tensor) -> list[Tensor | None]:
@@ -178,13 +191,38 @@ _FULL_GRID = {
 }
 _FULL_START = {"bilateral_compat": 5.0, "bilateral_srgb": 5.0, "bilateral_sxy": 50.0, "position_compat": 1.0}
 _FULL_SOURCE = "Krähenbühl & Koltun, Efficient Inference in Fully Connected CRFs, NIPS 2011"
+_BCL_SOURCE = "Jampani, Kiefel & Gehler, Learning Sparse High Dimensional Filters, CVPR 2016"
 _LATTICE_NOTE = "on the lattice of the backend native, on the CPU, whatever the backend is"
+_LEARNED_NOTE = "its parameters learned on the training split"
 _PAC_SOURCE = "Su et al., Pixel-Adaptive Convolutional Neural Networks, CVPR 2019, section 5"
 _CONV_SOURCE = "Teichmann & Cipolla, Convolutional CRFs for Semantic Segmentation, 2018"
 
-METHODS: tuple[Method, ...] = (
+
+def _untrained(channels: int, scalars: Scalars, backend: Backend) -> Inference:
+    raise NotImplementedError("a learned row is built by learned.learned_crf")
+
+
+def _learned(
+    name: str,
+    title: str,
+    source: str,
+    options: str,
+    takes: Callable[[NetworkPlan], bool],
+    *,
+    uses_backend: bool = True,
+    unavailable_reasons: Callable[[], list[str]] = list,
+) -> Method:
+    """A row for weights that `pacbench train crf` with these options made."""
+    note = _LEARNED_NOTE if uses_backend else f"{_LEARNED_NOTE}; {_LATTICE_NOTE}"
+    return Method(
+        f"{name}_learned", f"{title}, learned", source, _untrained, {}, {}, uses_backend, note, unavailable_reasons,
+        f"pacbench train crf {options}", takes,
+    )  # fmt: skip
+
+
+_TUNED: tuple[Method, ...] = (
     Method(
-        "unary", "Unary", "the network alone", lambda *_: Unary(), {}, {},
+        UNARY, "Unary", "the network alone", lambda *_: Unary(), {}, {},
         uses_backend=False, note="no CRF: the unary as it is",
     ),
     Method(
@@ -198,8 +236,7 @@ METHODS: tuple[Method, ...] = (
         unavailable_reasons=FullCRFPydensecrf2.unavailable_reasons,
     ),
     Method(
-        "bcl_crf", "BCL-CRF", "Jampani, Kiefel & Gehler, Learning Sparse High Dimensional Filters, CVPR 2016", _bcl_crf,
-        _FULL_GRID, _FULL_START,
+        "bcl_crf", "BCL-CRF", _BCL_SOURCE, _bcl_crf, _FULL_GRID, _FULL_START,
         uses_backend=False, note=f"filters not learned: Gaussians of radius 1 times tuned scalars; {_LATTICE_NOTE}",
         unavailable_reasons=BCLCRF.unavailable_reasons,
     ),
@@ -220,3 +257,32 @@ METHODS: tuple[Method, ...] = (
         uses_backend=True, note="filters not learned: at their starting values, times the tuned scalars",
     ),
 )  # fmt: skip
+
+_PUBLISHED_DILATIONS = ((32,), (16, 64))
+
+_LEARNED: tuple[Method, ...] = (
+    _learned(
+        "full_crf", "Full-CRF", _FULL_SOURCE, "--crf full", lambda plan: plan.other_crf == "full",
+        uses_backend=False, unavailable_reasons=FullCRF.unavailable_reasons,
+    ),
+    _learned(
+        "bcl_crf", "BCL-CRF", _BCL_SOURCE, "--crf bcl", lambda plan: plan.other_crf == "bcl",
+        uses_backend=False, unavailable_reasons=BCLCRF.unavailable_reasons,
+    ),
+    _learned(
+        "conv_crf_11", "Conv-CRF, filter 11, blur 4", _CONV_SOURCE, "--crf conv_11",
+        lambda plan: plan.other_crf == "conv_11",
+    ),
+    _learned(
+        "conv_crf_7", "Conv-CRF, filter 7, blur 4", _CONV_SOURCE, "--crf conv_7",
+        lambda plan: plan.other_crf == "conv_7",
+    ),
+    _learned("pac_crf_32", "PAC-CRF, 32", _PAC_SOURCE, "--dilations 32", lambda plan: plan.crf == (32,)),
+    _learned("pac_crf_16_64", "PAC-CRF, 16-64", _PAC_SOURCE, "--dilations 16-64", lambda plan: plan.crf == (16, 64)),
+    _learned(
+        "pac_crf_other", "PAC-CRF, other dilations", _PAC_SOURCE, "--dilations A-B",
+        lambda plan: bool(plan.crf) and plan.crf not in _PUBLISHED_DILATIONS,
+    ),
+)  # fmt: skip
+
+METHODS = _TUNED + _LEARNED

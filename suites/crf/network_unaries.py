@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pacbench.data.data_error import DataError
 from pacbench.models import NetworkWithCRF
-from pacbench.models.network_plan import NetworkPlan, build_with, read_plan
+from pacbench.models.network_plan import build_with, plan_for
 
 _KEPT = 256
 
@@ -27,15 +27,11 @@ class NetworkUnaries:
     """
 
     def __init__(self, weights: Sequence[Path], class_names: tuple[str, ...]) -> None:
-        plans = [(read_plan(path) or NetworkPlan(classes=class_names, network="vgg16"), path) for path in weights]
-        plans.sort(key=lambda found: (bool(found[0].crf), found[0].guide_scale is not None))
+        plans = [(plan_for(path, class_names), path) for path in weights]
+        plans = [found for found in plans if found[0].network != "none"]
         if not plans:
             raise DataError("unaries: got neither a folder unary* nor weights, expected one of them")
-        plan, path = plans[0]
-        if len(plan.classes) != len(class_names):
-            raise DataError(
-                f"{path}: got weights for {len(plan.classes)} classes, expected the data's {len(class_names)}"
-            )
+        plan, path = min(plans, key=lambda found: (found[0].has_crf, found[0].guide_scale is not None))
         model = build_with(plan, 0, [path]).eval().requires_grad_(False)
         self.network: nn.Module = model.network if isinstance(model, NetworkWithCRF) else model
         self._scores = lru_cache(maxsize=_KEPT)(self._compute)

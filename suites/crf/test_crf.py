@@ -19,12 +19,13 @@ from pacbench.data.voc_palette import palette_png
 from pacbench.metrics.segmentation_quality import SegmentationQuality
 
 from .dataset import CrfDataset, Item, Split
-from .methods import METHODS, Inference, Method
+from .learned import NoWeightsError, learned_crf
+from .methods import METHODS, Inference, Method, Scalars
 from .panels import panel
 from .tuning import Tuner
 
 PARTS = ("total", "kernel", "steps")
-TIMED = [(method, part) for method in METHODS for part in (PARTS if method.grid else PARTS[:1])]
+TIMED = [(method, part) for method in METHODS for part in (PARTS if method.is_crf else PARTS[:1])]
 
 
 def _require(method: Method) -> None:
@@ -63,15 +64,21 @@ def test_data(split: str, dataset: CrfDataset, record: Any) -> None:
 @pytest.mark.quality
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_quality(
-    method: Method, backend: Backend, dataset: CrfDataset, tuner: Tuner, record: Any, prediction_folder: Path | None
+    method: Method,
+    backend: Backend,
+    dataset: CrfDataset,
+    tuner: Tuner,
+    weights: tuple[Path, ...],
+    record: Any,
+    prediction_folder: Path | None,
 ) -> None:
-    """Measure mIoU over the evaluation split, the method's scalars tuned on the tuning split."""
+    """Measure mIoU over the evaluation split, the method's scalars tuned on the tuning split, or itself learned."""
     first = dataset.evaluation.first()
     _describe(record, method, "quality", dataset, first, method.device(backend))
     _require(method)
     tuned = tuner.tuned(method, backend)
     scalars = method.start if tuned is None else tuned.values
-    inference = method.inference(dataset.num_classes, scalars, backend)
+    inference = _inference(method, scalars, backend, dataset, weights, record)
     quality = SegmentationQuality(dataset.num_classes)
     left_out: list[str] = []
     for item in dataset.evaluation.items():
@@ -79,7 +86,7 @@ def test_quality(
             left_out.append(str(item))
             continue
         prediction = _predict(inference, item, method.device(backend))
-        unary = item.unary.argmax(dim=1)[0] if method.grid else None
+        unary = item.unary.argmax(dim=1)[0] if method.is_crf else None
         added = quality.add(prediction, item.labels, unary)
         record.per_item[item.id] = {"miou": added.miou, "pixel_accuracy": added.pixel_accuracy}
         if prediction_folder is not None:
@@ -102,6 +109,25 @@ def test_quality(
         record.note(tuned.note())
 
 
+def _inference(
+    method: Method,
+    scalars: Scalars,
+    backend: Backend,
+    dataset: CrfDataset,
+    weights: tuple[Path, ...],
+    record: Any,
+) -> Inference:
+    """The row's method with its scalars, or as it was learned; skips a learned row that there are no weights for."""
+    if not method.trained_by:
+        return method.inference(dataset.num_classes, scalars, backend)
+    try:
+        learned = learned_crf(method, weights, dataset.network, dataset.class_names)
+    except NoWeightsError as error:
+        pytest.skip(str(error))
+    record.note(f"weights: {learned.path.parent.name}/{learned.path.name}")
+    return learned.inference(method.device(backend), backend)
+
+
 def _save(path: Path, prediction: torch.Tensor) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(palette_png(prediction))
@@ -118,18 +144,25 @@ def _predict(inference: Inference, item: Item, device: str) -> torch.Tensor:
 @pytest.mark.timing
 @pytest.mark.parametrize(("method", "part"), TIMED, ids=[f"{method.name}-{part}" for method, part in TIMED])
 def test_time(
-    method: Method, part: str, backend: Backend, dataset: CrfDataset, record: Any, measure: Callable[..., Any]
+    method: Method,
+    part: str,
+    backend: Backend,
+    dataset: CrfDataset,
+    weights: tuple[Path, ...],
+    record: Any,
+    measure: Callable[..., Any],
 ) -> None:
     """Time of one image: the kernel, the steps, and both, without gradients."""
     item = dataset.evaluation.first()
     device = method.device(backend)
     _describe(record, method, part, dataset, item, device)
     _require(method)
-    if not method.grid:
+    if not method.is_crf:
         pytest.skip("the unary is given: there is nothing to time")
-    record.note("timed with the scalars that tuning starts from")
-    record.parameters.update(method.start)
-    inference = method.inference(dataset.num_classes, method.start, backend)
+    if method.grid:
+        record.note("timed with the scalars that tuning starts from")
+        record.parameters.update(method.start)
+    inference = _inference(method, method.start, backend, dataset, weights, record)
     image, unary = item.image.to(device), item.unary.to(device)
     with torch.no_grad():
         kernel = inference.kernel(image)

@@ -9,8 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from pacbench.backend import Backend
-from pacbench.data.data_error import DataError
-from pacbench.models.network_plan import NetworkPlan, build_with, read_plan
+from pacbench.models.network_plan import NetworkPlan, build_with, plan_for
 
 SHIPPED = Path(__file__).parent / "weights"
 """Weights for the embedded scenes, one file for each row; its README says how they were made."""
@@ -40,7 +39,7 @@ class Method:
 
     def fits(self, plan: NetworkPlan) -> bool:
         """Whether weights of such a model are for this row."""
-        return (plan.guide_scale is not None) == self.swapped and bool(plan.crf) == self.crf
+        return (plan.guide_scale is not None) == self.swapped and _with_crf(plan) == self.crf
 
 
 _FCN = "Long et al., Fully Convolutional Networks for Semantic Segmentation, CVPR 2015"
@@ -78,12 +77,12 @@ def choose_weights(
         DataError: weights that cannot be read or are for another number of classes.
     """
     files = list(given) or (sorted(SHIPPED.glob("*.safetensors")) if embedded else [])
-    plans = {path: _plan(path, class_names) for path in files}
+    plans = {path: plan_for(path, class_names) for path in files}
     fitting = [path for path, plan in plans.items() if method.fits(plan)]
     if fitting:
         path = fitting[0]
         return Weights(plans[path], _with_network(path, plans), f"weights: {path.name}")
-    plain = [path for path, plan in plans.items() if plan.guide_scale is None and bool(plan.crf) == method.crf]
+    plain = [path for path, plan in plans.items() if plan.guide_scale is None and _with_crf(plan) == method.crf]
     if method.swapped and plain:
         path = plain[0]
         plan = plans[path].model_copy(update={"guide_scale": plans[path].default_guide_scale})
@@ -91,11 +90,9 @@ def choose_weights(
     return None
 
 
-def _plan(path: Path, class_names: tuple[str, ...]) -> NetworkPlan:
-    plan = read_plan(path) or NetworkPlan(classes=class_names, network="vgg16")
-    if len(plan.classes) != len(class_names):
-        raise DataError(f"{path}: got weights for {len(plan.classes)} classes, expected the data's {len(class_names)}")
-    return plan
+def _with_crf(plan: NetworkPlan) -> bool | None:
+    """Whether a network has a PAC-CRF behind it; None for what is of no row: another CRF, or one without a network."""
+    return None if plan.other_crf is not None or plan.network == "none" else bool(plan.crf)
 
 
 def _with_network(path: Path, plans: Mapping[Path, NetworkPlan]) -> tuple[Path, ...]:
@@ -103,5 +100,5 @@ def _with_network(path: Path, plans: Mapping[Path, NetworkPlan]) -> tuple[Path, 
     if path.parent != SHIPPED or not plans[path].crf:
         return (path,)
     swapped = plans[path].guide_scale is not None
-    network = [other for other, plan in plans.items() if not plan.crf and (plan.guide_scale is not None) == swapped]
+    network = [other for other, plan in plans.items() if not plan.has_crf and (plan.guide_scale is not None) == swapped]
     return (*network[:1], path)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pacbench.backend import Backend
+from pacbench.measuring.device_clock import HostClock
 from pacbench.measuring.register_kernels import RegisterKernel, RegisterKernelError
 
 from .cases import Direction
@@ -109,9 +110,7 @@ def interleave(
 
 def seconds_of(call: Callable[[], Any]) -> float:
     """Wall-clock seconds of one call."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+    return HostClock().time(call).seconds
 
 
 def figures(subject: Subject, direction: Direction, samples: Samples) -> dict[str, float]:

@@ -26,6 +26,7 @@ class FakeRun:
         rounds: How many.
         noise: Standard deviation of the logarithm of a round's median, of each case by itself.
         seed: Of the noise.
+        machines: By backend, the machine of each round, where an executor measured it.
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class FakeRun:
         settings: dict[str, Any] | None = None,
         environment: dict[str, Any] | None = None,
         red: Iterable[str] = (),
+        machines: dict[str, list[str]] | None = None,
     ) -> None:
         self.folder = folder
+        self._machines = machines or {}
         generator = np.random.default_rng(seed)
         asked = {"suites": ["work"], "backends": list(backends), "profile": "quick", "rounds": rounds, "command": "c"}
         write_one(folder / "run.json", RunSettings(**(asked | {"started": "now"} | (settings or {}))))
@@ -69,4 +72,6 @@ class FakeRun:
         append(path, Collected(**common, cases=list(cases)))
         for case, fields in cases.items():
             append(path, CaseRecord(**({**common, "case": case, "outcome": "passed"} | fields)))
-        append(self.folder / "jobs.jsonl", JobRecord(**common, key="k", outcome="completed"))
+        machines = self._machines.get(backend, [])
+        machine = machines[number] if machines and suite == "work" else None
+        append(self.folder / "jobs.jsonl", JobRecord(**common, key="k", outcome="completed", machine=machine))

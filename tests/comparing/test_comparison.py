@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from pacbench.comparing.comparison import ComparedCase, Comparison, compare, exit_code
 from pacbench.comparing.sides import SideError, read_sides
+from pacbench.records import CaseRecord, append, read_lines
 from pacbench.reports.comparison_table import comparison_table
 
 CASES = {"small": 1e-3, "large": 1e-1}
@@ -20,6 +22,16 @@ def compared(base: object, new: object, **options: bool) -> Comparison:
 def case(comparison: Comparison, name: str | None) -> ComparedCase:
     (found,) = [row for row in comparison.cases if row.case == name]
     return found
+
+
+def halve(folder: Path, job: str) -> None:
+    """Make a job twice as fast."""
+    path = folder / "records" / f"{job}.jsonl"
+    lines = read_lines(path)
+    path.unlink()
+    for line in lines:
+        faster = {"samples_s": [sample / 2 for sample in line.samples_s]} if isinstance(line, CaseRecord) else {}
+        append(path, line.model_copy(update=faster))
 
 
 @pytest.mark.parametrize(
@@ -48,6 +60,42 @@ def test_pairing_removes_what_whole_rounds_share(fake_run: Callable):
     assert not compared(first, apart).paired
     assert {row.verdict for row in compared(first, apart).cases} == {"ambiguous"}
     assert "not paired" in " ".join(compared(first, apart).remarks)
+
+
+def test_rounds_of_two_machines_make_no_pair(fake_run: Callable):
+    """The planted fault: a backend that moved to a machine twice as fast in the middle of a run looks no faster."""
+    before, moved = ["m"] * 12, ["m"] * 6 + ["n"] * 6
+    folder = fake_run("run", {"a": 1.0, "b": 1.0}, CASES, machines={"a": before, "b": moved}).folder
+    for number in range(6, 12):
+        halve(folder, f"work-b-r{number}")
+    comparison = compared(f"{folder}:a", f"{folder}:b")
+    assert [row.base_rounds for row in comparison.cases] == [6, 6]
+    assert "faster" not in {row.verdict for row in comparison.cases}
+    assert case(comparison, "small").ratio == pytest.approx(1, rel=0.03)
+    assert any(
+        remark.startswith("BASE was measured on m; NEW on m, n. Rounds make a pair only where both")
+        for remark in comparison.remarks
+    )
+
+
+def test_too_few_rounds_on_one_machine_are_said(fake_run: Callable):
+    machines = {"a": ["m"] * 12, "b": ["m"] * 3 + ["n"] * 9}
+    folder = fake_run("run", {"a": 1.0, "b": 2.0}, CASES, machines=machines).folder
+    row = case(compared(f"{folder}:a", f"{folder}:b"), "small")
+    assert row.verdict == "ambiguous"
+    assert row.reason == (
+        "3 rounds are too few for an interval, which takes 5; 9 were measured on two machines and make no pair"
+    )
+
+
+def test_stored_runs_of_several_machines_say_so(fake_run: Callable):
+    base = fake_run("base", {"a": 1.0}, CASES, machines={"a": ["m", "n"] * 6}).folder
+    new = fake_run("new", {"a": 1.0}, CASES, seed=1).folder
+    (remark,) = [remark for remark in compared(base, new).remarks if remark.startswith("BASE was measured on")]
+    assert remark.startswith(
+        "BASE was measured on m, n; NEW on the run's own machine. What differs between these counts"
+    )
+    assert compared(base, new).cases[0].base_rounds == 12
 
 
 def test_stored_runs_are_compared_unpaired(fake_run: Callable):

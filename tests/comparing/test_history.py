@@ -95,6 +95,9 @@ def test_a_lasting_slowdown_is_told_with_its_commit(history):
     assert "+20" in Path("history/report/history.md").read_text()
     plots = list(Path("history/report/plots").glob("*.png"))
     assert len(plots) == 2
+    page = Path("history/report/index.html").read_text()
+    assert page.count('class="plot"') == 2
+    assert "lasting changes: +20 % at c0000006" in page
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in plots)
     assert history([], "--fail-on-regression", "--recent", "2")[0] == 0
     assert history([0.9] * 2, "--fail-on-regression")[0] == 0, "mended"
@@ -142,6 +145,7 @@ def test_an_unreadable_file_is_named_and_the_rest_is_told(history):
     assert code == 1
     assert "Problem: history/bad.json" in out
     assert "| x" in Path("history/report/history.md").read_text()
+    assert "history/bad.json" in Path("history/report/index.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 import pytest
 
 from pacbench.commands.compare import tell
-from pacbench.comparing import resource_changes as module
 from pacbench.comparing.comparison import compare, exit_code
+from pacbench.comparing.installed_budgets import installed_budgets
 from pacbench.comparing.resource_changes import resource_changes
 from pacbench.comparing.sides import read_sides
 from pacbench.resources import ResourceBudget, ResourceRecord, write_budget
@@ -69,9 +69,9 @@ def test_a_worse_kernel_is_an_exit_code_and_told(
 
 
 def test_the_budgets_of_this_installation_are_found():
-    found = module._budgets(sys.executable)
+    found = installed_budgets(sys.executable)
     assert {"triton", "cuda_ext"} <= set(found)
-    assert all(found.values())
+    assert all(budget.records for budget in found.values())
 
 
 def test_an_installation_that_does_not_answer(tmp_path: Path):

@@ -60,18 +60,20 @@ def test_same_results_as_a_direct_loop(filter_size: int, blur: int) -> None:
     np.testing.assert_allclose(result[0].numpy(), _by_loops(unary, image, filter_size, blur, 4), rtol=0, atol=1e-10)
 
 
-def test_every_scalar_is_learnable() -> None:
-    crf = ConvCRF(3, 3, 1, 2, colour_sdims=20.0, trainable=True, backend="unfold").double()
+@pytest.mark.parametrize("blur", [1, 2])
+def test_gradients_reach_the_unary_and_every_scalar(blur: int) -> None:
+    crf = ConvCRF(3, 3, blur, 2, colour_sdims=20.0, trainable=True, backend="unfold").double()
     unary = torch.randn(1, 3, 5, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     image = torch.rand(1, 3, 5, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) * 40
     names = [name for name, _ in crf.named_parameters()]
     assert names == ["unary_weight", "weight", "position_sdims", "position_compat", "colour_schan", "colour_sdims",
                      "colour_compat"]  # fmt: skip
 
-    def run(*values: torch.Tensor) -> torch.Tensor:
+    def run(unary: torch.Tensor, *values: torch.Tensor) -> torch.Tensor:
         return torch.func.functional_call(crf, dict(zip(names, values, strict=True)), (unary, image))
 
-    assert torch.autograd.gradcheck(run, [value.detach().requires_grad_() for value in crf.parameters()])
+    learned = [value.detach().requires_grad_() for value in crf.parameters()]
+    assert torch.autograd.gradcheck(run, [unary.requires_grad_(), *learned])
 
 
 def test_the_last_step_can_be_normalised() -> None:

@@ -159,26 +159,6 @@ def test_the_comparison_sees_another_kernel() -> None:
     assert float(differences.kthvalue(int(0.999 * differences.numel())).values) > 1e-3
 
 
-@pytest.mark.parametrize("compatibility", ["potts", "learned"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_without_pairwise_weight_the_unary_is_returned(compatibility: str, dtype: torch.dtype) -> None:
-    crf = _crf(position_compat=0.0, bilateral_compat=0.0, compatibility=compatibility).to(dtype)
-    unary, image = _unary(2).to(dtype), _image(2).to(dtype)
-    assert torch.equal(crf(unary, image), unary)
-
-
-def test_permuting_classes_with_the_compatibility_permutes_the_result() -> None:
-    order = torch.tensor([3, 0, 2, 4, 1])
-    crf, permuted = _perturbed(_crf(5, compatibility="learned")), _crf(5, compatibility="learned")
-    permuted.load_state_dict(crf.state_dict())
-    assert crf.compatibility is not None
-    permuted.compatibility = crf.compatibility[order][:, order]
-    unary, image = _unary(classes=5), _image()
-    expected = crf(unary, image)[:, order]
-    torch.testing.assert_close(permuted(unary[:, order], image), expected, rtol=0, atol=1e-12)
-    assert (crf(unary[:, order], image) - expected).abs().max() > 1e-3
-
-
 def test_a_uniform_image_gives_the_position_only_result() -> None:
     """The bilateral kernel is then a Gaussian of position: of whatever colour, and as a position kernel has it.
 

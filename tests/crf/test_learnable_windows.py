@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pacbench.crf import ConvCRF, EdgeFeatures
+from pacbench.crf import EdgeFeatures
 from pacbench.nn.pac_crf import PacCRF, PacCRFLoose
 
 SIZE = (5, 6)
@@ -64,31 +64,6 @@ def test_gradients_of_pac_crf(kind: type[PacCRF | PacCRFLoose], kernels: object,
     assert torch.autograd.gradcheck(run, (unary, *tensors), fast_mode=True)
     gradients = torch.autograd.grad(run(unary, *tensors).square().sum(), (unary, *tensors))
     assert all(bool(gradient.abs().max() > 0) for gradient in gradients)
-
-
-def test_without_pairwise_weight_the_unary_is_returned() -> None:
-    for kind in (PacCRF, PacCRFLoose):
-        crf = kind(3, 3, pairwise_kernels=[{**kernel, "pairwise_weight": 0.0} for kernel in TWO]).double()
-        with torch.no_grad():
-            assert torch.equal(crf(_unary(), _image() / 20), _unary())
-    crf = ConvCRF(3, 3, 1, 3, weight=0.0).double()
-    assert torch.equal(crf(_unary(), _image()), _unary().log_softmax(dim=1))  # which Conv-CRF begins with
-
-
-def test_permuting_classes_with_the_filters_permutes_the_result() -> None:
-    order = torch.tensor([2, 0, 1])
-    crf, permuted = (PacCRF(3, 3, pairwise_kernels=TWO).double() for _ in range(2))
-    with torch.no_grad():
-        for kernel in range(2):
-            weight = crf.messengers[kernel].weight
-            weight += 0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(kernel)).double()  # type: ignore[operator, union-attr]
-            permuted.messengers[kernel].weight.copy_(weight[order][:, order])  # type: ignore[operator, union-attr, index]
-        expected = crf(_unary(), _image() / 20)[:, order]
-        result = permuted(_unary()[:, order], _image() / 20)
-        torch.testing.assert_close(result, expected, rtol=0, atol=1e-12)
-        conv = ConvCRF(3, 3, 1, 3).double()
-        permuted_conv = conv(_unary()[:, order], _image())
-    torch.testing.assert_close(permuted_conv, conv(_unary(), _image())[:, order], rtol=0, atol=1e-12)
 
 
 def test_a_uniform_image_gives_the_position_only_result() -> None:

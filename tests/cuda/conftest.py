@@ -18,7 +18,7 @@ import torch
 
 from pacbench import compiled
 from pacbench.backends import cuda, cuda_ext, cupy
-from pacbench.measuring.package_hash import folders_hash
+from pacbench.measuring.package_hash import sources_hash
 from pacbench.suites import gradients
 
 HERE = Path(__file__).parent
@@ -60,7 +60,7 @@ def green_once(request: pytest.FixtureRequest) -> Callable[..., Callable[..., No
         if request.node.get_closest_marker("deep") is None:
             return lambda **found: None
         packages = [Path(package.__path__[0]) for package in (cuda, cuda_ext, cupy, compiled, gradients)]
-        sources = folders_hash(*packages, HERE / "simt", HERE / "cuda_emulated")
+        sources = sources_hash(*packages, HERE / "simt", HERE / "cuda_emulated")
         key = {"sources": sources, "torch": torch.__version__, "check": check, **of}
         done_before = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
         if any(key.items() <= entry.items() for entry in done_before):

@@ -20,7 +20,7 @@ import pacbench
 from pacbench import compiled
 from pacbench.backends import native
 from pacbench.backends.native import library
-from pacbench.measuring.package_hash import folders_hash
+from pacbench.measuring.package_hash import sources_hash
 from pacbench.suites import gradients
 
 RESULTS = Path(__file__).parents[2] / "reports" / "reference" / "deep" / "native_gates.jsonl"
@@ -44,7 +44,7 @@ def run_native_gate(tmp_path: Path) -> Callable[..., None]:
     """
 
     def run(build: str, isa: str, threads: int, prefix: Sequence[str] = (), **variables: str) -> None:
-        sources = folders_hash(*(Path(package.__path__[0]) for package in (native, compiled, gradients)))
+        sources = sources_hash(*(Path(package.__path__[0]) for package in (native, compiled, gradients)))
         key = {"sources": sources, "torch": torch.__version__, "build": build, "isa": isa, "threads": threads}
         done_before = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
         if any(key.items() <= entry.items() for entry in done_before):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pacbench.measuring.package_hash import backend_hash, data_hash, folder_hash, folders_hash, package_hash
+from pacbench.measuring.package_hash import backend_hash, data_hash, package_hash, sources_hash
 
 
 def test_the_package_has_one_hash():
@@ -17,11 +17,11 @@ def test_the_package_has_one_hash():
 
 def test_a_folder_changes_with_its_sources_only(tmp_path: Path):
     (tmp_path / "one.py").write_text("one")
-    before = folder_hash(tmp_path)
+    before = sources_hash(tmp_path)
     (tmp_path / "library.so").write_bytes(b"1")
-    assert folder_hash(tmp_path) == before
+    assert sources_hash(tmp_path) == before
     (tmp_path / "one.py").write_text("two")
-    assert folder_hash(tmp_path) != before
+    assert sources_hash(tmp_path) != before
 
 
 def test_folders_change_with_their_sources_and_their_order(tmp_path: Path):
@@ -29,10 +29,10 @@ def test_folders_change_with_their_sources_and_their_order(tmp_path: Path):
     for folder in (kernels, gate):
         folder.mkdir()
         (folder / "one.py").write_text(folder.name)
-    before = folders_hash(kernels, gate)
-    assert folders_hash(gate, kernels) != before
+    before = sources_hash(kernels, gate)
+    assert sources_hash(gate, kernels) != before
     (gate / "one.py").write_text("changed")
-    assert folders_hash(kernels, gate) != before
+    assert sources_hash(kernels, gate) != before
 
 
 def test_a_backend_of_the_package_needs_no_hash_of_its_own():

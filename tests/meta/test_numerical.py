@@ -1,4 +1,4 @@
-"""The numerical derivative along one direction, by which emulated backends are judged: right is green, wrong is red."""
+"""The numerical derivative along a direction, by which slow backends are judged: right is green, wrong is red."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pacbench.data.weights import load_weights
 from pacbench.models import FCN8s, NetworkWithCRF, SmallFCN, pac_crf, pac_fcn
 from pacbench.models.bilinear import fill_bilinear
 from pacbench.models.small_fcn import parameter_count
+from pacbench.registry import get_backend
 
 VGG = {"conv1": (3, 64, 64), "conv2": (64, 128, 128), "conv3": (128, 256, 256, 256), "conv4": (256, 512, 512, 512)}
 VGG["conv5"] = (512, 512, 512, 512)
@@ -119,17 +121,25 @@ def test_small_fcn_takes_any_size(size: tuple[int, int]) -> None:
     assert SmallFCN(5, width=4).eval()(torch.rand(2, 3, *size)).shape == (2, 5, *size)
 
 
-def test_pac_fcn_begins_as_the_network_it_was() -> None:
+@pytest.mark.parametrize("backend", ["unfold", "native"])
+@pytest.mark.parametrize("published", [False, True], ids=["small", "fcn8s"])
+def test_pac_fcn_begins_as_the_network_it_was(published: bool, backend: str, thin_fcn8s: FCN8s) -> None:
+    if reasons := get_backend(backend).unavailable_reasons():
+        pytest.skip("; ".join(map(str, reasons)))
     torch.manual_seed(0)
-    network = SmallFCN(4, width=8).eval()
+    network = copy.deepcopy(thin_fcn8s) if published else SmallFCN(4, width=8).eval()
+    if published:  # whose scores start as zero
+        for layer in (network.score_fr, network.score_pool4, network.score_pool3):
+            nn.init.normal_(layer.weight, std=1e-3)
     image = torch.rand(1, 3, 48, 64) * 255
-    swapped = pac_fcn(network, guide_scale=0.0, backend="unfold")
+    swapped = pac_fcn(network, guide_scale=0.0, backend=backend)
     assert [type(getattr(swapped, name)).__name__ for name in ("conv3_3", "conv4_3", "conv5_3")] == [
         "SwappedConv2d"
     ] * 3
     with torch.no_grad():
+        assert network(image).abs().max() > 0.1
         torch.testing.assert_close(swapped(image), network(image), rtol=0, atol=1e-5)
-        moved = pac_fcn(network, guide_scale=1.0, backend="unfold")
+        moved = pac_fcn(network, guide_scale=1.0, backend=backend)
         assert (moved(image) - network(image)).abs().max() > 1e-2
     assert swapped.state_dict().keys() == network.state_dict().keys()
 

@@ -171,6 +171,22 @@ def test_gradients_reach_the_guide_unless_detached(image, detach) -> None:
     assert (gradient is None) if detach else float(gradient.abs().max()) > 1e-6
 
 
+@pytest.mark.parametrize("backend", ["unfold", "native"])
+def test_gradients_of_swapped_layers_are_numerical_ones(backend) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 2, 1), nn.Conv2d(2, 2, 3, stride=2, padding=1), nn.ConvTranspose2d(2, 1, 3, padding=1)
+    )
+    swapped = hot_swap(model.double(), ["1", "2"], guide="0", backend=backend)
+    names, values = zip(*swapped.named_parameters(), strict=True)
+
+    def run(image: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(swapped, dict(zip(names, parameters, strict=True)), (image,))
+
+    image = torch.rand(1, 1, 4, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(run, (image, *values))
+
+
 def test_no_tensor_outlives_its_pass(model, image) -> None:
     swapped = hot_swap(model, ["plain"], guide="early")
     swapped(image)

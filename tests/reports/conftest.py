@@ -138,13 +138,14 @@ class RunFolder:
             for direction, times in (("forward", 1), ("forward+backward", 3)):
                 self.case(
                     "operators", f"test_time[{name}-{direction}]", backend, method=name, operator=operator,
-                    direction=direction, samples_s=[seconds * times * scale], flops=flops * times,
+                    direction=direction, samples_s=[seconds * times * scale], flops=flops * times, bytes=2e8 * times,
                     peak_memory_bytes=424_000_000,
                 )  # fmt: skip
                 self.case(
                     "operators", f"test_time[{name}-reference:conv2d-{direction}]", backend,
                     method="reference:conv2d", operator=operator, direction=direction,
-                    samples_s=[seconds * times / 20], flops=flops * times, peak_memory_bytes=9_000_000,
+                    samples_s=[seconds * times / 20], flops=flops * times, bytes=2e8 * times,
+                    peak_memory_bytes=9_000_000,
                 )  # fmt: skip
 
     def panel(self, name: str, data: bytes | None = None) -> str:
@@ -158,6 +159,31 @@ class RunFolder:
         for suite in suites:
             for round_ in range(rounds):
                 self.job(suite, "completed", backend, round_)
+
+    def everything(self) -> None:
+        """Two backends, the three suites, three rounds, a skip, a loss, a panel: everything that a report has."""
+        backends = ("unfold", "inductor")
+        self.settings(
+            ["operators", "crf", "joint_upsampling"], backends, rounds=3,
+            command="pacbench run --backend unfold,inductor --profile quick",
+        )  # fmt: skip
+        self.environment()
+        for backend, scale in (("unfold", 1.0), ("inductor", 0.34)):
+            self.green(backend)
+            self.operators(backend, scale)
+            self.crf(backend, scale, rounds=3)
+            self.upsampling(backend, scale)
+            self.ran("operators", "crf", "joint_upsampling", backend=backend, rounds=3)
+        self.case(
+            "crf", "test_crf.py::test_quality[bcl_crf]", method="bcl_crf", outcome="skipped",
+            reason="the permutohedral lattice is not installed", dataset="scenes", direction="quality",
+        )  # fmt: skip
+        self.case(
+            "crf", "test_crf.py::test_panel[pac_crf_32]", method="pac_crf_32", dataset="scenes", direction="panel",
+            panel=self.panel("scene_000.png"),
+        )  # fmt: skip
+        self.collected("joint_upsampling", ["test_quality[fast_bilateral-x4]"], "inductor")
+        self.job("joint_upsampling", "crashed", "inductor", reason="killed by SIGSEGV")
 
     def read(self) -> Run:
         return read_run(self.folder)
@@ -175,6 +201,12 @@ def new_run_folder(tmp_path: Path) -> Callable[[str], RunFolder]:
     return lambda name: RunFolder(tmp_path / name)
 
 
+@pytest.fixture(scope="session")
+def session_run_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], RunFolder]:
+    """Makes run folders that last as long as the session."""
+    return lambda: RunFolder(tmp_path_factory.mktemp("run") / "run")
+
+
 @pytest.fixture
 def png() -> bytes:
     """A small PNG file."""
@@ -183,29 +215,8 @@ def png() -> bytes:
 
 @pytest.fixture
 def several(run_folder: RunFolder) -> Run:
-    """Two backends, the three suites, three rounds, a skip, a loss, a panel: everything that a report has."""
-    backends = ("unfold", "inductor")
-    run_folder.settings(
-        ["operators", "crf", "joint_upsampling"], backends, rounds=3,
-        command="pacbench run --backend unfold,inductor --profile quick",
-    )  # fmt: skip
-    run_folder.environment()
-    for backend, scale in (("unfold", 1.0), ("inductor", 0.34)):
-        run_folder.green(backend)
-        run_folder.operators(backend, scale)
-        run_folder.crf(backend, scale, rounds=3)
-        run_folder.upsampling(backend, scale)
-        run_folder.ran("operators", "crf", "joint_upsampling", backend=backend, rounds=3)
-    run_folder.case(
-        "crf", "test_crf.py::test_quality[bcl_crf]", method="bcl_crf", outcome="skipped",
-        reason="the permutohedral lattice is not installed", dataset="scenes", direction="quality",
-    )  # fmt: skip
-    run_folder.case(
-        "crf", "test_crf.py::test_panel[pac_crf_32]", method="pac_crf_32", dataset="scenes", direction="panel",
-        panel=run_folder.panel("scene_000.png"),
-    )  # fmt: skip
-    run_folder.collected("joint_upsampling", ["test_quality[fast_bilateral-x4]"], "inductor")
-    run_folder.job("joint_upsampling", "crashed", "inductor", reason="killed by SIGSEGV")
+    """A run that has everything that a report has."""
+    run_folder.everything()
     return run_folder.read()
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from pacbench.frame import Run
 from pacbench.reports import write
-from pacbench.reports.figures import MOST_LABELS, Figure, Point, figures
+from pacbench.reports.figures import MOST_LABELS, Figure, Point, Roof, figures, machine_roof
 from pacbench.reports.interactive import interactive
 from pacbench.reports.plots import draw
 from pacbench.reports.tables import summary_tables
@@ -32,7 +32,7 @@ def test_write_makes_every_file(several: Run, tmp_path: Path) -> None:
     names = [file.relative_to(folder).as_posix() for file in files]
     assert names[:2] == ["report.md", "report.csv"]
     assert {"gradients.csv", "crf.csv", "joint_upsampling.csv", "operators.csv", "index.html"} <= set(names)
-    assert sum(name.startswith("plots/") for name in names) == 6
+    assert sum(name.startswith("plots/") for name in names) == 8
     assert sorted(path for path in folder.rglob("*") if path.is_file()) == sorted(files)
     assert all(file.stat().st_size > 0 for file in files)
 
@@ -75,12 +75,68 @@ def test_a_plot_of_many_cases_says_what_it_leaves_to_the_table(run_folder: Any) 
     assert figure.title.endswith(f"the first {MOST_LABELS} of {MOST_LABELS + 1} cases")
 
 
+def test_a_scatter_of_many_methods_has_no_shape_for_each(run_folder: Any) -> None:
+    run_folder.settings(["crf"])
+    run_folder.green()
+    for number in range(MOST_LABELS + 1):
+        about = {"method": f"m{number}", "dataset": "scenes"}
+        run_folder.case("crf", f"test_quality[m{number}]", direction="quality", metrics={"miou": 0.5}, **about)
+        run_folder.case("crf", f"test_time[m{number}-total]", direction="total", samples_s=[0.1], **about)
+    run_folder.ran("crf")
+    (figure,) = figures(summary_tables(run_folder.read()))
+    assert (len(figure.points), figure.shaped) == (MOST_LABELS, False)
+    assert figure.title.endswith(f"the first {MOST_LABELS} of {MOST_LABELS + 1} cases")
+    assert [trace["name"] for trace in interactive(figure)["data"]] == ["unfold"]
+    assert draw(figure).startswith(b"\x89PNG")
+
+
+def test_the_roofline_has_what_ran_under_a_measured_roof(several: Run) -> None:
+    roof = machine_roof(several)
+    assert roof is not None
+    forward, backward = [one for one in figures(summary_tables(several), roof) if one.kind == "roofline"]
+    (point,) = [one for one in forward.points if (one.label, one.series) == ("W1", "inductor")]
+    assert point.x == pytest.approx(3.36e9 / 2e8)
+    assert point.y == pytest.approx(3.36 / (0.536 * 0.34))
+    (left, start), ridge, (right, top) = forward.roof
+    assert ridge == (pytest.approx(228 / 40.1), 228.0)
+    assert (start / left, top) == (pytest.approx(40.1), 228.0)
+    assert left < min(one.x for one in forward.points) < max(one.x for one in forward.points) < right
+    assert interactive(forward)["layout"]["yaxis"]["type"] == "log"
+    assert draw(backward, "svg").startswith(b"<?xml")
+    assert not [one for one in figures(summary_tables(several)) if one.kind == "roofline"]
+
+
+def test_the_roof_is_flat_where_no_bandwidth_was_measured() -> None:
+    assert Roof(100.0, None).corners([1.0, 4.0]) == ((0.5, 100.0), (8.0, 100.0))
+
+
+def test_there_is_no_roof_where_no_peak_was_measured(run_folder: Any) -> None:
+    run_folder.settings(["operators"])
+    run_folder.environment(fma_peak_gflops=None, fma_peak_reason="no C++ compiler")
+    run_folder.green()
+    run_folder.operators()
+    run = run_folder.read()
+    assert machine_roof(run) is None
+    assert [one.kind for one in figures(summary_tables(run), machine_roof(run))] == ["dots", "dots"]
+
+
+def test_a_point_says_its_whole_name_and_the_plot_a_short_one() -> None:
+    name = "a very long name of a case that nobody can read on a telephone"
+    drawn = interactive(Figure("f", "t", "dots", "x", "", (Point(name, "unfold", 1.0),)))
+    assert drawn["data"][0]["text"] == [name]
+    (tick,) = drawn["layout"]["yaxis"]["ticktext"]
+    assert tick.endswith("\N{HORIZONTAL ELLIPSIS}")
+    assert len(tick) <= 40
+
+
 def test_names_that_matplotlib_would_read_are_drawn_as_they_are() -> None:
     points = tuple(
         Point(label, series, 1.0, 1.0) for label in ("_x", "$y", "\N{SNOWMAN}\u4e2d") for series in ("_a", "$b")
     )
-    for kind in ("scatter", "dots"):
-        assert draw(Figure("f", "$t", kind, "_x", "$y$", points, (("$l", 1.0),))).startswith(b"\x89PNG")
+    for kind in ("scatter", "dots", "roofline", "trend"):
+        assert draw(
+            Figure("f", "$t", kind, "_x", "$y$", points, (("$l", 1.0),), ((1.0, 1.0), (2.0, 1.0)), "$r")
+        ).startswith(b"\x89PNG")
 
 
 def test_an_unwritable_folder_is_an_error(several: Run, tmp_path: Path) -> None:

@@ -1,22 +1,23 @@
-"""The HTML page: self-contained, escaped, complete, and drawn by a real browser where there is one."""
+"""The HTML page as text: self-contained, escaped, complete. `in_browser/` has what a browser makes of it."""
 
 import json
-import shutil
-import subprocess
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pacbench.comparing.history import entry_of, series
 from pacbench.frame import Run
+from pacbench.reports.escaping import for_plotly
+from pacbench.reports.history_page import history_page
+from pacbench.reports.history_table import history_table
 from pacbench.reports.page import page
 from pacbench.reports.panels import LARGEST_BYTES, collect
+from pacbench.reports.trends import trend_figure
 
 HOSTILE = "<script>alert(1)</script>"
 VOID = {"meta", "img", "link", "br", "hr", "input", "base"}
-CHROMIUM = shutil.which("chromium")
 
 
 class Document(HTMLParser):
@@ -128,6 +129,23 @@ def test_markup_is_text_everywhere(hostile: Run) -> None:
     assert not any("<" in name for name in names)
 
 
+def test_markup_in_a_history_is_text(run_folder: Any) -> None:
+    run_folder.settings(["operators"])
+    run_folder.environment(processor=HOSTILE)
+    run_folder.green()
+    run_folder.operators()
+    run_folder.case("operators", HOSTILE, method=HOSTILE, direction="forward", samples_s=[0.1])
+    told = [(line, []) for line in series([entry_of(run_folder.read(), HOSTILE, HOSTILE)])]
+    trends = [trend_figure(line, changes, "trend") for line, changes in told]
+    text = history_page(told, history_table(told), trends, [HOSTILE])
+    document = Document(text)
+    assert "<script>alert" not in text
+    assert HOSTILE in document.texts["li"] + document.texts["td"]
+    assert any(HOSTILE in text for text in document.texts["figcaption"])
+    data = json.loads(document.texts["script"][-3])
+    assert data["data"][0]["text"] == [for_plotly(trends[-1].points[0].label)]
+
+
 def test_reasons_stand_behind_empty_cells(several: Run) -> None:
     document = Document(page(several))
     notes = " ".join(document.texts["li"])
@@ -205,41 +223,3 @@ def test_panels_of_a_red_gate_are_counted_not_shown(run_folder: Any) -> None:
     found = collect(run_folder.read())
     assert found.shown == ()
     assert found.left_out == ("1 picture was left out because the gate is not green or the case did not pass.",)
-
-
-@pytest.fixture
-def in_browser(tmp_path: Path) -> Callable[[str], tuple[str, str]]:
-    """Loads a page from a file in headless Chromium: the document after its scripts ran, and the console."""
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-
-    def load(text: str) -> tuple[str, str]:
-        file = tmp_path / "index.html"
-        file.write_text(text, encoding="utf-8")
-        done = subprocess.run(
-            [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-             "--disable-background-networking", "--disable-component-update", "--disable-sync",
-             "--disable-dev-shm-usage", "--enable-logging=stderr", "--virtual-time-budget=8000",
-             f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", file.as_uri()],
-            capture_output=True, text=True, timeout=120, check=True,
-        )  # fmt: skip
-        return done.stdout, "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
-
-    return load
-
-
-def test_a_browser_draws_the_plots(several: Run, in_browser: Callable[[str], tuple[str, str]]) -> None:
-    document, console = in_browser(page(several))
-    assert console == ""
-    assert document.count('class="main-svg"') >= 6
-    assert document.count("<button") > 30
-
-
-def test_a_browser_runs_no_script_of_a_name(hostile: Run, in_browser: Callable[[str], tuple[str, str]]) -> None:
-    text = page(hostile)
-    _, console = in_browser(text)
-    assert console == ""
-    forced = text.replace("</main>", '<script>console.log("foreign script ran")</script></main>')
-    _, console = in_browser(forced)
-    assert "foreign script ran" not in console
-    assert "Content Security Policy" in console

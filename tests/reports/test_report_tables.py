@@ -148,6 +148,7 @@ def test_operator_ratios(several: Run) -> None:
     assert row["ratio_to_reference"].text == "6.80"
     assert row["gflops"].value == pytest.approx(3.36 / (0.536 * 0.34))
     assert row["fma_peak_percent"].value == pytest.approx(100 * 3.36 / (0.536 * 0.34) / 228)
+    assert row["intensity"].value == pytest.approx(3.36e9 / 2e8)
     (row,) = rows_of(table, workload="W1", direction="forward + backward", backend="conv2d beside unfold")
     assert row["ratio_to_reference"].text == "1.00"
 

@@ -14,9 +14,10 @@ from rich.console import Console
 from pacbench.frame import Run
 from pacbench.records import Environment, JobRecord, RunSettings, read_lines
 from pacbench.running import coordinator as module
+from pacbench.running import dispatch, turn
 from pacbench.running.coordinator import Coordinator
 
-sys.path.insert(0, str(Path(__file__).parent))  # for run_processes
+sys.path.insert(0, str(Path(__file__).parent))  # for the modules here that are no tests
 
 BACKENDS = """
 from pacbench.backend import Backend
@@ -147,6 +148,24 @@ def runner(
     environment: Environment,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Runner:
-    monkeypatch.setattr(module, "describe_environment", lambda **_: environment)
+    for place in (module, dispatch, turn):
+        monkeypatch.setattr(place, "describe_environment", lambda **_: environment)
+    turn._described.cache_clear()
     targets = {"gradients": write_suite("gradients"), "work": write_suite("work", WORK)}
     return Runner(tmp_path / "out", backends, targets)
+
+
+@pytest.fixture(scope="module")
+def _runs() -> dict[str, Run]:
+    """Runs that several tests look at."""
+    return {}
+
+
+@pytest.fixture
+def local(runner: Runner, _runs: dict[str, Run]) -> Run:
+    """A good run of two backends and two rounds by the coordinator itself; the runner's folder is another then."""
+    if "local" not in _runs:
+        _runs["local"], code = runner.run(runner.settings("Good", "Other", rounds=2))
+        assert code == 0, runner.output.getvalue()
+    runner.folder = runner.folder.with_name("by an executor")
+    return _runs["local"]

@@ -71,6 +71,12 @@ def pacbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         ("bench --interleaved --parts tme", "part: got 'tme', expected one of * (did you mean 'time'?)"),
         ("bench --interleaved --cases W1;", "cases: got 'W1;', expected letters, digits and . + - _"),
         ("bench --interleaved --against unfodl", "backend: got 'unfodl', expected one of *unfold* (did you mean*"),
+        (
+            "run --executor dusk",
+            "executor: got 'dusk', expected one of dask, local, module:factory (did you mean 'dask'?)",
+        ),
+        ("run --executor dask", "--executor dask: got no scheduler, expected --scheduler tcp://HOST:PORT beside it"),
+        ("run --scheduler tcp://a:1", "--scheduler: got --executor local, expected --executor dask beside it"),
         ("run --data-root nowhere", "data root: got nowhere, expected a folder"),
         ("doctor --data-root nowhere", "data root: got nowhere, expected a folder"),
         ("run --resume nowhere", "--resume: got nowhere, expected the folder of a run (it has no run.json)"),

@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections import Counter
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import run_processes
 from run_processes import is_running, wait_for
+from same_frame import TIMES, expect_each_case_once, expect_same_frame
 
 from pacbench.frame import Run, read_run
 from pacbench.measuring.package_hash import package_hash
-from pacbench.records import CaseRecord, Environment, read_lines
+from pacbench.records import Environment
 
-TIMES = ["samples_s", "median_s", "duration_s", "peak_memory_bytes"]
 RESULTS = Path(__file__).parents[2] / "reports" / "reference" / "deep" / "killed_coordinator.jsonl"
 MOMENTS_IN_CI = 5
 MOMENTS = 50
@@ -48,24 +46,11 @@ def kill_after(process, seconds: float) -> None:
     process.communicate()
 
 
-def without_times(run: Run) -> pd.DataFrame:
-    return run.frame.drop(columns=TIMES).sort_values(
-        ["suite", "backend", "round", "job"], kind="stable", ignore_index=True
-    )
-
-
 def assert_same_as_undisturbed(folder: Path, undisturbed: Run) -> None:
     run = read_run(folder)
     assert run.problems == []
-    pd.testing.assert_frame_equal(without_times(run), without_times(undisturbed))
-    counts = Counter(
-        (line.backend, line.case, line.round)
-        for path in folder.glob("records/*.jsonl")
-        for line in read_lines(path)
-        if isinstance(line, CaseRecord)
-    )
-    assert set(counts.values()) == {1}
-    assert sum(counts.values()) == len(run.frame)
+    expect_same_frame(run, undisturbed, besides=TIMES)
+    expect_each_case_once(run)
 
 
 def test_killed_again_and_again_and_resumed(runner, start, tmp_path: Path):

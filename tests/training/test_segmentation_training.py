@@ -8,39 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from blobs import BLOBS, CLASSES, blob, write_blobs
 from safetensors.torch import load_file, save_file
 
 from pacbench.data.data_error import DataError
-from pacbench.data.labelled_images import LabelledImage, LabelledSet
 from pacbench.models import FCN8s, NetworkWithCRF, SmallFCN
 from pacbench.models.network_plan import NetworkPlan, build_with, load_into, read_plan
 from pacbench.training import Stage, TrainingSettings, train
 from pacbench.training.progress import TrainingProgress
 from pacbench.training.recipes import Recipe
 from pacbench.training.segmentation import Augmentation, SegmentationTask
-
-CLASSES = ("dark", "bright")
-
-
-def blob(index: int) -> LabelledImage:
-    """A bright square before a dark ground; a thin void rim."""
-    generator = torch.Generator().manual_seed(index)
-    image = 60 + 20 * torch.rand(3, 32, 40, generator=generator)
-    labels = torch.zeros(32, 40, dtype=torch.int64)
-    top, left = torch.randint(2, 16, (2,), generator=generator).tolist()
-    labels[top - 1 : top + 13, left - 1 : left + 15] = 255
-    labels[top : top + 12, left : left + 14] = 1
-    image[:, labels == 1] += 110
-    return LabelledImage(str(index), image.round(), labels)
-
-
-BLOBS = LabelledSet(
-    "blobs",
-    CLASSES,
-    {"train": tuple(map(str, range(6))), "val": ("100", "101", "102")},
-    lambda _, name: blob(int(name)),
-)
 
 
 def task(stages: list[Stage], plan: NetworkPlan | None = None, init: list[Path] | None = None) -> SegmentationTask:
@@ -97,6 +74,17 @@ def test_a_swapped_network_goes_on_from_the_plain_one(trained: Path, tmp_path: P
     assert before["mIoU"] > 0.6
     after = run(task([Stage("network", 20, {"": 0.003})], plan, [trained]), tmp_path / "after")
     assert after["mIoU"] > 0.85
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_channels_side_by_side_and_in_bfloat16_it_learns_too(precision: str, tmp_path: Path) -> None:
+    asked = TrainingSettings(batch=2, precision=precision, channels_last=True)  # type: ignore[arg-type]
+    made = task([Stage("network", 60, {"": 0.01})])
+    assert train(made, asked, tmp_path, TrainingProgress())["mIoU"] > 0.8
+    weights = load_file(tmp_path / "weights.safetensors")
+    assert {value.dtype for value in weights.values() if value.is_floating_point()} == {torch.float32}
+    assert made.model.conv3_1.weight.is_contiguous(memory_format=torch.channels_last)
+    assert asked.decisive() != TrainingSettings(batch=2).decisive()
 
 
 def test_augmentation_keeps_labels_on_their_pixels() -> None:
@@ -174,7 +162,7 @@ def test_recipes_plan_what_they_train(trained: Path) -> None:
     plan = Recipe(kind="crf", init=(str(trained),), crf=(32,)).plan(CLASSES)
     assert (plan.crf, plan.guide_scale) == ((32,), None)
     with pytest.raises(DataError, match="crf: got no weights to begin with, expected --init"):
-        Recipe(kind="crf").plan(CLASSES)
+        Recipe(kind="crf").task()
     with pytest.raises(DataError, match=r"got weights for 2 classes, expected the data's 3"):
         Recipe(kind="fcn", init=(str(trained),)).plan(("a", "b", "c"))
     stages = Recipe(kind="crf", steps=9).schedule(10, plan)
@@ -187,17 +175,7 @@ def test_recipes_plan_what_they_train(trained: Path) -> None:
 
 @pytest.fixture
 def folder_of_blobs(tmp_path: Path) -> Path:
-    root = tmp_path / "blobs"
-    for part in ("images", "labels", "splits"):
-        (root / part).mkdir(parents=True)
-    for index in range(4):
-        item = blob(index)
-        Image.fromarray(item.image.byte().permute(1, 2, 0).numpy()).save(root / "images" / f"{index}.png")
-        Image.fromarray(item.labels.numpy().astype(np.uint8)).save(root / "labels" / f"{index}.png")
-    (root / "classes.txt").write_text("dark\nbright\n", encoding="utf-8")
-    (root / "splits" / "train.txt").write_text("0\n1\n2\n", encoding="utf-8")
-    (root / "splits" / "val.txt").write_text("3\n", encoding="utf-8")
-    return root
+    return write_blobs(tmp_path / "blobs")
 
 
 def command(*words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -238,6 +216,8 @@ def test_the_command_trains_and_resumes(
     [
         (["fnc"], "train: got 'fnc', expected one of fcn, crf, pacfcn or upsample"),
         (["fcn", "--crop", "24"], "--crop: got '24', expected HEIGHTxWIDTH"),
+        (["crf", "--crf", "dense"], "train: got 'dense' for other_crf, expected it to fit"),
+        (["fcn", "--precision", "half"], "train: got 'half' for precision, expected it to fit"),
         (["crf", "--dilations", "a"], "--dilations: got 'a', expected numbers joined by -"),
         (["fcn", "--network", "resnet"], "train: got 'resnet' for network, expected it to fit"),
         (["fcn", "--steps", "0"], "train: got 0 for steps, expected it to fit"),

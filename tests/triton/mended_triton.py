@@ -1,4 +1,5 @@
-"""Triton's interpreter with its known faults mended, and the backend as it computes then: for tests only.
+"""Triton's interpreter with its known faults mended, and as inexact as a GPU, and the backend as it computes then.
+For tests only.
 
 Seen in Triton 3.9: `tl.dot` of bfloat16 multiplies its bits as integers; tf32 is not modelled; float32 is truncated to
 bfloat16 instead of rounded. `test_interpreter_faults.py` tells when a new Triton has mended them itself.
@@ -83,4 +84,39 @@ class Tf32Triton(TritonBackend):
         super().__init__()
         mend()
         torch.backends.cuda.matmul.allow_tf32 = True
+        self.capabilities = replace(self.capabilities, dtypes=("float32",))
+
+
+def _off(values: Any, results: Any, error: Any) -> Any:
+    """Results that are off by an error, up or down by a bit of what they were computed from."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32) * np.uint32(2654435761)
+    return (results + np.where(bits >> 31, error, -error)).astype(np.float32)
+
+
+def _exponential(_: Any, x: Any) -> Any:
+    """exp(x) as 2 to the power of a rounded product, off by what the PTX manual allows to `ex2.approx.f32`."""
+    if x.data.dtype != np.float32:
+        return interpreter.TensorHandle(np.exp(x.data), x.dtype.scalar)
+    exact = np.exp2((x.data * np.float32(np.log2(np.e))).astype(np.float64))
+    return interpreter.TensorHandle(_off(x.data, exact, exact * 2.0**-22), x.dtype.scalar)
+
+
+def _logarithm(_: Any, x: Any) -> Any:
+    """log(x) as a rounded product of the logarithm to base 2, off by what is allowed to `lg2.approx.f32`."""
+    if x.data.dtype != np.float32:
+        return interpreter.TensorHandle(np.log(x.data), x.dtype.scalar)
+    exact = np.log2(x.data.astype(np.float64))
+    binary = _off(x.data, exact, 2.0**-22 * np.maximum(1, np.abs(exact)))
+    return interpreter.TensorHandle(binary * np.float32(np.log(2)), x.dtype.scalar)
+
+
+class InexactTriton(TritonBackend):
+    """The backend in float32 with a GPU's approximate exponentials and logarithms."""
+
+    name = "inexact_triton"
+
+    def __init__(self) -> None:
+        super().__init__()
+        interpreter.InterpreterBuilder.create_exp = _exponential
+        interpreter.InterpreterBuilder.create_log = _logarithm
         self.capabilities = replace(self.capabilities, dtypes=("float32",))

@@ -38,6 +38,7 @@ CHOSEN = {
         f"{EITHER_WAY} and bfloat16 and (3x3 or 5x5 or channels or normalized)",
         50,
     ),
+    "float32 as inexact as on a GPU": ("mended_triton:InexactTriton", "test_backward and float32 and inv", 5),
 }
 """Backend, cases of the gate, and how many of them must pass; bfloat16 by an interpreter that is mended for it."""
 

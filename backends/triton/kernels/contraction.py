@@ -6,14 +6,14 @@ gradient to the input is the same gather with the roles of the channels exchange
 evaluated at the source, which is then the window's centre: no atomics, the same bits every time.
 """
 
-import triton
 import triton.language as tl
 
 from .adapting import GIVEN, feature_tile, kernel_of_distance, squared_distance
+from .device_function import kernel
 from .walking import MUL, TAPS, fixed_pixels, moving_pixels, nth_tap, program_pixels, shift_of, within
 
 
-@triton.jit
+@kernel
 def gather_contraction(
     source, weight, bias, base, output, given, fixed, moving, scale, mask, alpha, exponent,
     source_channels, target_channels, guide_channels,

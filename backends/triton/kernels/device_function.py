@@ -1,4 +1,4 @@
-"""Functions that kernels call: compiled with them, or plain Python where kernels are interpreted.
+"""How kernels are declared, and the functions that they call: compiled with them, or plain Python where interpreted.
 
 Triton's interpreter patches the whole language anew for each call of a function that it interprets, which costs more
 than what our small functions do; as plain Python they run within what was patched for the kernel. For the same reason
@@ -13,6 +13,20 @@ import triton
 import triton.language as tl
 
 from pacbench.backends.triton.availability import interpreting
+
+WIDTHS = (
+    "source_width", "target_width", "fixed_width", "moving_width", "guide_width", "input_width", "near_width",
+    "far_width", "width",
+)  # fmt: skip
+"""Arguments whose divisibility the compiler is not told.
+
+Were it told, it would load the pixels of a centre four or eight at once, and give each thread as many neighbours in all
+that is loaded by tile: the taps too, which are aligned to nothing. Their loads would then be single values that
+lie four or eight apart from thread to thread: 8 to 16 lines of memory an instruction instead of 2.
+"""
+
+kernel: Callable[..., Any] = triton.jit(do_not_specialize_on_alignment=WIDTHS)
+"""What every kernel is declared with."""
 
 device_function: Callable[..., Any] = (lambda function: function) if interpreting() else triton.jit
 

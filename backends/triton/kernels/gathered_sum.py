@@ -3,14 +3,14 @@
 Forwards, and backwards to the input: the same gather, as in `contraction.py`.
 """
 
-import triton
 import triton.language as tl
 
 from .adapting import GIVEN, feature_tile, kernel_of_distance, rectified, squared_distance
+from .device_function import kernel
 from .walking import MUL, TAPS, fixed_pixels, moving_pixels, nth_tap, program_pixels, shift_of, within
 
 
-@triton.jit
+@kernel
 def gathered_sum(
     source, weight, bias, output, given, fixed, moving, scale, mask, alpha, exponent,
     channel_count, guide_channels, alpha_step, exponent_step,

@@ -4,7 +4,6 @@
 and gathers from every window that a pixel is a tap of. No atomics. Images and groups as in `kernel_alone.py`.
 """
 
-import triton
 import triton.language as tl
 
 from .adapting import (
@@ -16,7 +15,7 @@ from .adapting import (
     slope_of_distance,
     squared_distance,
 )
-from .device_function import sum_over
+from .device_function import kernel, sum_over
 from .kernel_alone import pixel_met
 from .walking import (
     MOVING_MUL,
@@ -28,7 +27,7 @@ from .walking import (
 )
 
 
-@triton.jit
+@kernel
 def centre_gradient(
     grad, guide, centres, mask, scale, alpha, exponent, shares, grad_centres, grad_alpha, grad_exponent,
     group, guide_channels, channel_blocks, alpha_step, exponent_step, guide_height, guide_width, height, width,
@@ -63,13 +62,15 @@ def centre_gradient(
     if alpha is not None:
         alpha_value = tl.load(alpha + image % group * alpha_step).to(ACC)
         exponent_value = tl.load(exponent + image % group * exponent_step).to(ACC)
+    # One number collects the terms of the whole image for alpha and one for the exponent. Where K is normalised most of
+    # them cancel: K, its mean and its sum are then wanted beyond the rounding of a GPU's logarithms and exponentials.
+    precise: tl.constexpr = tl.float64 if FORM == INVERSE else ACC
     if scale is not None:
         factor = tl.load(scale + image * plane + at, mask=here, other=0.0)
-    share = tl.zeros((BH * BW,), dtype=ACC)
-    total = tl.zeros((BH * BW,), dtype=ACC)
+    share = tl.zeros((BH * BW,), dtype=precise)
+    total = tl.zeros((BH * BW,), dtype=precise)
     passes: tl.constexpr = 2 if NORMALIZE else 1
     gradient = tl.zeros((BH * BW, BG), dtype=ACC)
-    # One number collects the terms of the whole image, most of which cancel where K is normalised: in double.
     to_alpha = tl.zeros((BH * BW,), dtype=tl.float64)
     to_exponent = tl.zeros((BH * BW,), dtype=tl.float64)
     for step in tl.static_range(passes):
@@ -83,7 +84,12 @@ def centre_gradient(
                 centres, at, here, plane, centre_tile, guide, tap_at, tap_inside, guide_plane,
                 guide_channels, True, ASYMMETRIC, BG, HOIST, ACC, IDX,
             )  # fmt: skip
-            value = kernel_of_distance(distance, alpha_value, exponent_value, FORM)
+            if FORM == INVERSE:
+                logarithm = tl.log((distance + EPSILON).to(tl.float64))
+                power = tl.exp(logarithm * (exponent_value.to(tl.float64) * 0.5))
+                value = alpha_value + power
+            else:
+                value = kernel_of_distance(distance, alpha_value, exponent_value, FORM)
             weight = tl.load(grad + tap * plane + at, mask=here, other=0.0).to(ACC)
             if ONLY_INSIDE:
                 met, inside = pixel_met(y, x, tap_y, tap_x, input_height, input_width, ROWS, COLUMNS)
@@ -97,17 +103,16 @@ def centre_gradient(
                 weight = tl.where(ratio == 0, 0.0, (weight - share) * ratio) if NORMALIZE else weight * ratio
             if step == passes - 1:
                 moving = feature_tile(guide, tap_at, tap_inside, channels, guide_channels, guide_plane, ACC)
-                slope = weight * slope_of_distance(distance, value, exponent_value, FORM)
+                slope = (weight * slope_of_distance(distance, value, exponent_value, FORM)).to(ACC)
                 gradient -= (2.0 * slope)[:, None] * rectified(centre_tile, moving, True, ASYMMETRIC)
                 if FORM == INVERSE:
                     weight = tl.where(here, weight, 0.0)
                     to_alpha += weight.to(tl.float64)
-                    logarithm = tl.log((distance + EPSILON).to(tl.float64))
-                    power = tl.exp(logarithm * (exponent_value.to(tl.float64) * 0.5))
                     to_exponent += weight.to(tl.float64) * power * 0.5 * logarithm
         if NORMALIZE and step == 0:
-            # K sums to 1 but for rounding; what is subtracted from every tap must be a mean for just these K.
-            share = share / tl.where(total == 0, 1.0, total)
+            # `scale` makes K sum to 1 but for rounding; what is taken from every tap must be a mean for just these K.
+            total = tl.where(total == 0, 1.0, total)
+            share, factor = share / total, factor / total
     stored = here[:, None] & (channels < guide_channels)[None, :]
     tl.store(
         grad_centres + image * guide_channels * plane + channels[None, :] * plane + at[:, None], gradient, mask=stored
@@ -120,7 +125,7 @@ def centre_gradient(
             tl.store(grad_exponent + program, sum_over(to_exponent, axis=0))
 
 
-@triton.jit
+@kernel
 def tap_gradient(
     grad, guide, centres, mask, scale, alpha, exponent, shares, grad_guide,
     group, guide_channels, channel_blocks, alpha_step, exponent_step, guide_height, guide_width, height, width,

@@ -3,11 +3,10 @@
 The images of a channel-wise kernel are the guide's channels: `images` is then N · G, `group` is G.
 """
 
-import triton
 import triton.language as tl
 
 from .adapting import feature_tile, kernel_of_distance, squared_distance
-from .device_function import device_function
+from .device_function import device_function, kernel
 from .walking import (
     DIV,
     MOVING_MUL,
@@ -37,7 +36,7 @@ def pixel_met(y, x, tap_y, tap_x, height, width, ROWS: tl.constexpr, COLUMNS: tl
     return met_y * width + met_x, inside & (met_y < height) & (met_x < width)
 
 
-@triton.jit
+@kernel
 def window_sums(
     guide, centres, mask, alpha, exponent, scale, output_mask,
     group, guide_channels, alpha_step, exponent_step, guide_height, guide_width, height, width,
@@ -104,7 +103,7 @@ def window_sums(
             tl.store(output_mask + (image // group) * plane + at, valid.to(tl.int8), mask=here)
 
 
-@triton.jit
+@kernel
 def adapting_kernel(
     guide, centres, mask, scale, alpha, exponent, output,
     group, guide_channels, alpha_step, exponent_step, guide_height, guide_width, height, width,

@@ -5,14 +5,13 @@ meets a whole pixel: the output of a convolution, the input of a transposed one)
 on tensor cores, and sums the product with what the tap meets in the *far* image.
 """
 
-import triton
 import triton.language as tl
 
-from .device_function import sum_over
+from .device_function import kernel, sum_over
 from .walking import MUL, TAPS, shift_of, tile_pixels, within
 
 
-@triton.jit
+@kernel
 def kernel_gradient(
     near, far, weight, output,
     near_channels, far_channels, near_height, near_width, far_height, far_width, tiles, tile_columns,

@@ -4,14 +4,13 @@ r[p, t] = Σ_c near[c, p] · far[c, p + t]; then dK[p, t] = r · weight_t, and d
 as in `kernel_gradient.py`.
 """
 
-import triton
 import triton.language as tl
 
-from .device_function import sum_over
+from .device_function import kernel, sum_over
 from .walking import MUL, TAPS, shift_of, tile_pixels, within
 
 
-@triton.jit
+@kernel
 def sum_gradient(
     near, far, weight, kernel, grad_kernel, partial,
     channel_count, near_height, near_width, far_height, far_width, tiles, tile_columns,

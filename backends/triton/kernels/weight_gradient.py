@@ -4,14 +4,14 @@ The pixels are split into `splits` parts, each summed by a program of its own in
 then added in order. No atomics: the same bits every time.
 """
 
-import triton
 import triton.language as tl
 
 from .adapting import GIVEN, feature_tile, kernel_of_distance, squared_distance
+from .device_function import kernel
 from .walking import MUL, TAPS, fixed_pixels, shift_of, tile_pixels, within
 
 
-@triton.jit
+@kernel
 def weight_gradient(
     near, far, partial, given, fixed, moving, scale, mask, alpha, exponent,
     near_channels, far_channels, guide_channels, near_height, near_width, far_height, far_width,

@@ -40,6 +40,7 @@ class CudaEmulatedBackend(CompiledBackend):
     capabilities: ClassVar[Capabilities] = Capabilities(
         devices=("cpu",), dtypes=("float64", "float32", "float16", "bfloat16")
     )
+    emulated = True
 
     @property
     def ops(self) -> CompiledOps:

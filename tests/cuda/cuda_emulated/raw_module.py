@@ -20,8 +20,8 @@ from pacbench.backends.cuda.library import CompiledLibrary
 entered: list[tuple[str, tuple[int, ...]]] = []
 """The contexts that the running launch lies in, from the outside to the inside."""
 
-launches: list[tuple[str, tuple[int, ...], int]] = []
-"""Every launch: the kernel, the stream's integer and device, the shared memory."""
+launches: list[tuple[str, int, int]] = []
+"""Every launch: the kernel, the stream's integer, the shared memory."""
 
 
 class _Context:
@@ -41,8 +41,14 @@ class _Device(_Context):
     kind = "device"
 
 
-class _ExternalStream(_Context):
+class _Stream(_Context):
     kind = "stream"
+
+    @classmethod
+    def from_external(cls, stream: Any) -> _Stream:
+        version, handle = stream.__cuda_stream__()
+        assert version == 0
+        return cls(handle)
 
 
 class _Function:
@@ -57,9 +63,8 @@ class _Function:
         assert grid[1:] == (1, 1)
         assert block[2] == 1
         assert shared_mem <= self.max_dynamic_shared_size_bytes
-        (device_kind, (device,)), (stream_kind, stream) = entered
+        (device_kind, (device,)), (stream_kind, (stream,)) = entered
         assert (device_kind, stream_kind) == ("device", "stream")
-        assert stream[1] == device
         size = self.library.handle.pacbench_cuda_parameter_size
         number = self.library.kernels[self.kernel]
         for index, argument in enumerate(arguments):
@@ -99,6 +104,6 @@ def stand_in(library: CompiledLibrary) -> ModuleType:
 
     module = ModuleType("cupy")
     cuda = ModuleType("cupy.cuda")
-    cuda.Device, cuda.ExternalStream = _Device, _ExternalStream  # type: ignore[attr-defined]
+    cuda.Device, cuda.Stream = _Device, _Stream  # type: ignore[attr-defined]
     module.RawModule, module.cuda = RawModule, cuda  # type: ignore[attr-defined]
     return module
