@@ -26,7 +26,10 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!pacbench\.).*"),
     # type variables and aliases, which have no page to lead to
-    ("py:class", r"pacbench\.(models\.adaptive_fcn\.Network|nn\.hot_swapping\.Model|running\.measure\.Result)"),
+    (
+        "py:class",
+        r"pacbench\.(crf\.lattice_crf\.Prepared|models\.adaptive_fcn\.Network|nn\.hot_swapping\.Model|running\.measure\.Result)",
+    ),
 ]
 
 autodoc_member_order = "bysource"
