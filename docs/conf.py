@@ -28,7 +28,8 @@ nitpick_ignore_regex = [
     # type variables and aliases, which have no page to lead to
     (
         "py:class",
-        r"pacbench\.(crf\.lattice_crf\.Prepared|models\.adaptive_fcn\.Network|nn\.hot_swapping\.Model|running\.measure\.Result)",
+        ("py:class", r"pacbench\.(crf\.lattice_crf\.Prepared|models\.adaptive_fcn\.Network)"),
+        ("py:class", r"pacbench\.(nn\.hot_swapping\.Model|running\.measure\.Result)"),
     ),
 ]
 
