@@ -26,11 +26,8 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!pacbench\.).*"),
     # type variables and aliases, which have no page to lead to
-    (
-        "py:class",
-        ("py:class", r"pacbench\.(crf\.lattice_crf\.Prepared|models\.adaptive_fcn\.Network)"),
-        ("py:class", r"pacbench\.(nn\.hot_swapping\.Model|running\.measure\.Result)"),
-    ),
+    ("py:class", r"pacbench\.(crf\.lattice_crf\.Prepared|models\.adaptive_fcn\.Network)"),
+    ("py:class", r"pacbench\.(nn\.hot_swapping\.Model|running\.measure\.Result)"),
 ]
 
 autodoc_member_order = "bysource"
