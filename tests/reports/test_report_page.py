@@ -137,7 +137,7 @@ def test_markup_in_a_history_is_text(run_folder: Any) -> None:
     run_folder.case("operators", HOSTILE, method=HOSTILE, direction="forward", samples_s=[0.1])
     told = [(line, []) for line in series([entry_of(run_folder.read(), HOSTILE, HOSTILE)])]
     trends = [trend_figure(line, changes, "trend") for line, changes in told]
-    text = history_page(told, history_table(told), trends, [HOSTILE])
+    text = history_page(told, [history_table(told)], trends, [HOSTILE])
     document = Document(text)
     assert "<script>alert" not in text
     assert HOSTILE in document.texts["li"] + document.texts["td"]

@@ -192,7 +192,7 @@ def history(session_run_folder: Callable[[], Any], tmp_path_factory: pytest.Temp
         entries.append(entry_of(folder.read(), f"c{number:07}", f"commit {number}"))
     told = [(line, change_points(line.logs)) for line in series(entries)]
     trends = [trend_figure(line, changes, f"trend-{place}") for place, (line, changes) in enumerate(told)]
-    return _written(tmp_path_factory, history_page(told, history_table(told), trends))
+    return _written(tmp_path_factory, history_page(told, [history_table(told)], trends))
 
 
 def _written(folders: pytest.TempPathFactory, text: str) -> Path:
