@@ -1,4 +1,4 @@
-"""What the README says is true today."""
+"""What the README says is true today; its blocks and commands are tested with the documentation's."""
 
 from __future__ import annotations
 
@@ -21,25 +21,11 @@ def test_matrix_is_what_the_backends_declare(capsys: pytest.CaptureFixture[str])
     assert stated.strip() == capsys.readouterr().out.strip()
 
 
-@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", README, re.DOTALL), ids=lambda _: "python")
-def test_python_block_runs(block: str) -> None:
-    names: dict[str, object] = {}
-    exec(compile(block, "README.md", "exec"), names)  # noqa: S102 - the README's own example
-    assert tuple(names["output"].shape) == (1, 8, 128, 128)  # type: ignore[attr-defined]
-
-
-def test_every_command_and_option_exists() -> None:
+def test_every_command_has_an_example() -> None:
     for name in set(re.findall(r"`pacbench ([\w-]+)", README)):
         result = CliRunner().invoke(app, [name, "--help"])
         assert result.exit_code == 0, f"pacbench {name}: {result.output}"
         assert "Example:" in result.output
-    text = "".join(
-        CliRunner().invoke(app, [name, "--help"]).output
-        for name in ("run", "bench", "verify", "train", "report", "compare", "history")
-    )
-    options = set(re.findall(r"`[^`\n]*?(--[a-z][a-z-]+)", README)) - {"--markdown", "--help"}
-    missing = [option for option in options if option not in text]
-    assert not missing, f"options in the README that no command has: {missing}"
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\((?!https?:)([^)#]+)\)", README))))
