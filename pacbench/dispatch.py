@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
 
@@ -17,6 +17,17 @@ from .registry import BrokenBackend, get_backend, list_backends, unavailable_rea
 ENVIRONMENT_VARIABLE = "PACBENCH_BACKEND"
 
 _ordered: dict[str, tuple[str, ...]] = {}
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def constant_when_traced(function: Function) -> Function:
+    """Mark a function whose result becomes part of what is compiled, as `torch.compiler.assume_constant_result` does.
+
+    That imports the compiler, which takes as long as the import of torch itself.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
 
 
 def run(call: Call, backend: str | Backend | None = None) -> Any:
@@ -62,7 +73,7 @@ def best_backend() -> str:
     return serving[0]
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_when_traced
 def _asked_for(name: str | None, block: str) -> str:
     """Key of the backend that was asked for: by an argument, a block, or the environment; empty if none was."""
     if name is None:
@@ -87,12 +98,12 @@ def _checked(call: Call, backend: Backend) -> Backend:
     return backend
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_when_traced
 def _unavailable(backend: Backend) -> str:
     return "; ".join(map(str, unavailable_reasons(backend)))
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_when_traced
 def _by_priority(device_type: str) -> tuple[str, ...]:
     """Keys of the backends that serve a device without being asked for, the best first."""
     if device_type not in _ordered:

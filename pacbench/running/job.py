@@ -31,7 +31,10 @@ ESSENTIALS = (
 )
 """What of the environment a result depends on, beside the package itself."""
 
-_PLUGINS = ("no:cacheprovider", "pytest_timeout", "pytest_benchmark.plugin", "pacbench.pytest_plugin")
+_PLUGINS = (
+    "no:cacheprovider", "no:hypothesispytest", "pytest_timeout", "pytest_benchmark.plugin", "pacbench.pytest_plugin",
+)  # fmt: skip
+"""That of hypothesis takes almost a second to import, where it is installed, and does nothing for a suite."""
 
 
 @dataclass(frozen=True, slots=True)
