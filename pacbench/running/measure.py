@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -46,8 +47,8 @@ class Measure:
         Args:
             fn: What to time. It is called `warmup` times first, more often if it is short, and once more afterwards for
                 its peak memory.
-            rounds: How many timed calls; None for the profile's number, which is fixed by the time of the last call
-                before (on a GPU the profile's least).
+            rounds: How many timed calls; None for the profile's number, which is fixed by the fastest call before (on a
+                GPU the profile's least).
             warmup: How many calls go before, untimed, at the least.
             setup: Runs before each call, untimed; may return ``(args, kwargs)`` for `fn`.
 
@@ -75,15 +76,15 @@ class Measure:
         return result
 
     def _warmed_up(self, fn: Callable[..., Any], warmup: int, setup: Setup | None) -> float:
-        """Call it untimed, short ones for a fourth of the time that they are timed for; seconds of the last call."""
+        """Call it untimed, short ones for a fourth of the time that they are timed for; seconds of the fastest call."""
         began = time.perf_counter()
-        calls, last = 0, 0.0
+        calls, fastest = 0, math.inf
         while calls < max(1, warmup) or time.perf_counter() - began < self._profile.timed_s / 4:
             args, kwargs = (setup() if setup is not None else None) or ((), {})
             start = time.perf_counter()
             fn(*args, **kwargs)
-            calls, last = calls + 1, time.perf_counter() - start
-        return last
+            calls, fastest = calls + 1, min(fastest, time.perf_counter() - start)
+        return fastest
 
     def _timed_on_device(
         self, timer: DeviceTimer, fn: Callable[..., Result], rounds: int, warmup: int, setup: Setup | None

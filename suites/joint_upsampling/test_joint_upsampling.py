@@ -35,7 +35,6 @@ from .tuning import Tuner
 
 _BROKEN_ROOT = "data_root"
 _PICTURED = "scenes"
-_TIMED_CALLS = {"quick": 3, "standard": 3, "full": 5}
 _TIMED_EMBEDDED = ("scenes", "scenes_flow")
 
 
@@ -126,7 +125,6 @@ def test_time(
     data: str,
     factor: int,
     backend: Backend,
-    profile: str,
     every_data: dict[str, Data],
     record: CaseRecorder,
     measure: Measure,
@@ -154,7 +152,7 @@ def test_time(
         upsample = method.build(method.start, backend)
     try:
         with torch.no_grad():
-            measure(lambda: upsample(low), rounds=1 if method.learned else _TIMED_CALLS[profile])
+            measure(lambda: upsample(low), rounds=1 if method.learned else None)
     except NotSupportedError as error:
         pytest.skip(str(error))
 

@@ -113,7 +113,7 @@ def test_the_suite_on_a_folder_with_weights(folder: Path, plain: Path, tmp_path:
         assert found[row].outcome == "skipped"
         assert "no weights for this row: give --weights FILE as made by `pacbench train crf" in found[row].reason
     timed = found["test_time[pac_fcn-total]"]
-    assert len(timed.samples_s) == 3
+    assert len(timed.samples_s) >= 3
     assert timed.peak_memory_bytes is not None
     for name in ("fcn", "pac_fcn"):
         pictures = sorted(path.name for path in (out / "predictions" / f"hot_swapping-{name}-unfold").iterdir())

@@ -13,6 +13,7 @@ from pacbench.records import RunSettings
 from pacbench.running.coordinator import resumed_settings
 from pacbench.running.job import Job, command, plan
 from pacbench.running.probes import METHODS_LISTED_UNDER, RunError, job_environment, list_methods
+from pacbench.running.profiles import MOST_CALLS
 
 
 def test_plan_interleaves_backends_within_rounds():
@@ -46,7 +47,7 @@ def test_a_good_run(runner):
     work = run.frame[run.frame["suite"] == "work"]
     assert work.groupby("round").size().to_dict() == {0: 6, 1: 4}
     assert set(work["outcome"]) == {"passed"}
-    assert {len(samples) for samples in work[work["method"].notna()]["samples_s"]} == {3}
+    assert {len(samples) for samples in work[work["method"].notna()]["samples_s"]} == {MOST_CALLS}
     lines = runner.output.getvalue().splitlines()
     assert len(lines) == 6
     assert lines[0].startswith("[1/6] gate-")

@@ -1,5 +1,6 @@
 """The suites as a run starts them: plain pytest in a process of its own, which leaves one record per case."""
 
+import statistics
 import subprocess
 import sys
 
@@ -38,10 +39,10 @@ def test_operators_beside_the_plain_operator(tmp_path):
     }
     for record in found.values():
         assert record.outcome == "passed", record.reason
-        assert len(record.samples_s) == 3
+        assert len(record.samples_s) >= 3
         assert record.flops > record.bytes > 0
         assert record.peak_memory_bytes is not None
-        gflops = record.flops / sorted(record.samples_s)[1] * 1e-9
+        gflops = record.flops / statistics.median(record.samples_s) * 1e-9
         assert record.metrics["gflops"] == pytest.approx(gflops)
         if "fma_peak_gflops" in record.metrics:
             share = 100 * gflops / record.metrics["fma_peak_gflops"]
@@ -57,7 +58,8 @@ def test_whole_crfs_beside_full_crf(tmp_path):
     convolutional = found.pop("test_model[conv_crf_7-small-forward]")
     full = found.pop("test_full_crf[full_crf_pydensecrf2-small-forward]")
     assert convolutional.outcome == "passed", convolutional.reason
-    assert (convolutional.operator, convolutional.direction, len(convolutional.samples_s)) == ("ConvCRF", "forward", 3)
+    assert (convolutional.operator, convolutional.direction) == ("ConvCRF", "forward")
+    assert len(convolutional.samples_s) >= 3
     assert (full.operator, full.method) == ("FullCRFPydensecrf2", "reference:full_crf")
     if FullCRFPydensecrf2.unavailable_reasons():
         assert full.outcome == "skipped"
@@ -103,7 +105,8 @@ def test_joint_upsampling_of_the_embedded_data(tmp_path):
             assert (record.panel is not None) == (data == "scenes")
             if data != "motorcycle":
                 timed = found.pop(f"test_time[x4-{data}-{method}]")
-                assert (timed.direction, len(timed.samples_s)) == ("total", 3)
+                assert timed.direction == "total"
+                assert len(timed.samples_s) >= 3
     for data in ("scenes", "scenes_flow", "motorcycle"):
         assert found.pop(f"test_data[{data}]").outcome == "passed"
         untrained = found.pop(f"test_quality[x4-{data}-msg_net]")
