@@ -112,7 +112,7 @@ class Launch:
         self._arguments = {"tiles": self.tiles, "tile_columns": columns, "BH": tile.height, "BW": tile.width}
         if self.kernel == "gather_contraction":
             self._blocked("channel_blocks", outer, tile.outer)
-            self._arguments |= {"BC": tile.inner, "BO": tile.outer}
+            self._arguments |= {"BC": tile.inner, "BO": tile.outer, "PADDED": inner % tile.inner != 0}
         elif self.kernel == "kernel_gradient":
             self._arguments |= {"BN": tile.inner, "BF": tile.outer}
         elif blocks_of_channels:
