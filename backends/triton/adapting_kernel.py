@@ -170,6 +170,6 @@ class Adapting:
         for name, parts in (("inv_alpha", to_alpha), ("inv_lambda", to_exponent)):
             if name in names and parts is not None:
                 parameter = getattr(self, name)
-                by_group = parts.view(guide.shape[0], arguments["group"], -1)
+                by_group = parts.view(guide.shape[0], arguments["group"], launch.tiles)
                 found[name] = by_group.sum((0, 2)) if parameter.numel() > 1 else by_group.sum().expand(1)
         return found

@@ -63,7 +63,7 @@ class Convolution:
             self._sum_gradient(grad, output, None, None)
             return output
         walk, (near, far) = self._near_and_far(grad)
-        Launch("kernel_gradient", near, self.accumulator, wide=(output, far)).over(
+        Launch("kernel_gradient", near, self.accumulator).over(
             near.shape[2:], near.shape[0], inner=near.shape[1], outer=far.shape[1]
         ).run(
             near=near, far=far, weight=self._packed(forward=transposed), output=output, ROWS=tuple(walk.rows),
@@ -81,7 +81,7 @@ class Convolution:
             return self._sum_gradient(grad, None, given, weight).view(weight.shape)
         walk, (near, far) = self._near_and_far(grad)
         transposed = bool(self.window.transposed)
-        launch = Launch("weight_gradient", self.input, self.accumulator, wide=(near, far)).over_splits(
+        launch = Launch("weight_gradient", self.input, self.accumulator).over_splits(
             near.shape[2:], near.shape[0], walk.taps, near=near.shape[1], far=far.shape[1],
             guide_channels=1 if self.adapting.guide is None else self.adapting.guide.shape[1],
         )  # fmt: skip
@@ -126,7 +126,7 @@ class Convolution:
         self, source: Tensor, packed: Tensor, output: Tensor, walk: walks.Walk, *, forward: bool, **rest: Any
     ) -> None:
         arguments = self.adapting.along(walk, forward=forward)
-        Launch("gather_contraction", source, self.accumulator, wide=(output,)).over(
+        Launch("gather_contraction", source, self.accumulator).over(
             output.shape[2:], output.shape[0], phases=walk.phases, inner=source.shape[1], outer=output.shape[1],
             guide_channels=arguments["guide_channels"],
         ).run(
@@ -138,7 +138,7 @@ class Convolution:
         arguments = self.adapting.along(walk, forward=forward)
         alpha_step, exponent_step = self.adapting.steps()
         weight = None if self.weight is None else self.weight.contiguous()
-        Launch("gathered_sum", output, self.accumulator, wide=(source,)).over(
+        Launch("gathered_sum", output, self.accumulator).over(
             output.shape[2:], output.shape[0], phases=walk.phases, inner=source.shape[1],
             guide_channels=arguments["guide_channels"], blocks_of_channels=True,
         ).run(
@@ -155,9 +155,7 @@ class Convolution:
         images, channels = near.shape[:2]
         if self.adapting.channel_wise:
             images, channels = images * channels, 1
-        launch = Launch("sum_gradient", near, self.accumulator, wide=(near, far)).over(
-            near.shape[2:], images, inner=channels
-        )
+        launch = Launch("sum_gradient", near, self.accumulator).over(near.shape[2:], images, inner=channels)
         partial = None
         if filtered is not None:
             partial = near.new_empty((launch.tiles * images, walk.taps), dtype=self.accumulator)

@@ -37,6 +37,7 @@ PROCESSORS: Mapping[str, int] = {"sm_80": 108, "sm_90": 132, "sm_100": 148, "gfx
 """Multiprocessors of the GPU that launches are planned for: A100, H100, B200, MI300X."""
 
 _INT32_LIMIT = 2**31 - 1
+"""Elements of a tensor, whichever argument it is, past which offsets are 64 bits wide."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,8 @@ def kernel_named(name: str) -> Any:
 class Launch:
     """One launch, set up step by step: what it computes over, then the arguments."""
 
-    def __init__(self, kernel: str, like: Tensor, accumulator: torch.dtype, wide: Sequence[Tensor] = ()) -> None:
+    def __init__(self, kernel: str, like: Tensor, accumulator: torch.dtype) -> None:
         self.kernel, self.like, self.accumulator = kernel, like, accumulator
-        self.large = any(tensor.numel() > _INT32_LIMIT for tensor in (like, *wide))
         self.tiles = self.splits = self.programs = 0
         self._arguments: dict[str, Any] = {}
         self._tile = Tile(1, 1, 1, 1, 1)
@@ -112,7 +112,7 @@ class Launch:
         self._arguments = {"tiles": self.tiles, "tile_columns": columns, "BH": tile.height, "BW": tile.width}
         if self.kernel == "gather_contraction":
             self._blocked("channel_blocks", outer, tile.outer)
-            self._arguments |= {"BC": tile.inner, "BO": tile.outer}
+            self._arguments |= {"BC": tile.inner, "BO": tile.outer, "PADDED": inner % tile.inner != 0}
         elif self.kernel == "kernel_gradient":
             self._arguments |= {"BN": tile.inner, "BF": tile.outer}
         elif blocks_of_channels:
@@ -150,7 +150,8 @@ class Launch:
             return
         import triton.language as tl
 
-        wide = self.large or (interpreting() and _plan.get() is None)
+        large = any(isinstance(value, Tensor) and value.numel() > _INT32_LIMIT for value in arguments.values())
+        wide = large or (interpreting() and _plan.get() is None)
         arguments |= self._arguments
         arguments["ACC"] = tl.float64 if self.accumulator is torch.float64 else tl.float32
         arguments["IDX"] = tl.int64 if wide else tl.int32

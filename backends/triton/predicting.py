@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pacbench.resources import Work
 
-from .launching import PlannedLaunch
+from .launching import PRODUCTS, PlannedLaunch
 from .workloads import WORKLOADS, launches
 
 TARGET = "sm_90"
@@ -22,10 +22,19 @@ def works() -> Iterator[Work]:
     for workload in WORKLOADS:
         for dtype in workload.dtypes:
             for launch in launches(workload, dtype, TARGET):
-                part = launch.kernel
-                if launch.arguments.get("FORWARD") is not None:
-                    part += " forwards" if launch.arguments["FORWARD"] else " backwards"
-                yield Work(workload.name, part, dtype, flops(launch), bytes_moved(launch))
+                yield work(launch, workload.name, dtype)
+
+
+def work(launch: PlannedLaunch, workload: str, dtype: str) -> Work:
+    """The work of one launch; only matrix products are computed in the dtype, by tensor cores."""
+    part = launch.kernel
+    if launch.arguments.get("FORWARD") is not None:
+        part += " forwards" if launch.arguments["FORWARD"] else " backwards"
+    precision = dtype
+    if launch.kernel not in PRODUCTS and dtype not in ("float64", "float32"):
+        precision = "float32"
+        part += f" beside {dtype}"
+    return Work(workload, part, precision, flops(launch), bytes_moved(launch))
 
 
 def bytes_moved(launch: PlannedLaunch) -> int:

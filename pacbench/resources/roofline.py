@@ -32,8 +32,12 @@ ROOFLINES: Mapping[str, Roofline] = {
         3.35e12,
         {"float64": 67e12, "float32": 67e12, "tf32": 494.7e12, "bfloat16": 989.4e12, "float16": 989.4e12},
     ),
+    "H200": Roofline(
+        4.8e12,
+        {"float64": 67e12, "float32": 67e12, "tf32": 494.7e12, "bfloat16": 989.4e12, "float16": 989.4e12},
+    ),
 }
-"""NVIDIA A100 (SXM4, 40 GB) and H100 (SXM5, 80 GB), from NVIDIA's data sheets; float64 by tensor cores."""
+"""NVIDIA A100 (SXM4, 40 GB), H100 (SXM5, 80 GB) and H200 (SXM), from NVIDIA's data sheets; float64 by tensor cores."""
 
 REACHED: Mapping[str, float] = {"memory": 0.9, "float64": 0.81, "float32": 1.0, "tf32": 0.81, "bfloat16": 0.81,
                                 "float16": 0.81}  # fmt: skip

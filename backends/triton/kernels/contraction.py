@@ -8,7 +8,7 @@ evaluated at the source, which is then the window's centre: no atomics, the same
 
 import triton.language as tl
 
-from .adapting import GIVEN, feature_tile, kernel_of_distance, squared_distance
+from .adapting import GIVEN, INVERSE, feature_tile, kernel_of_distance, squared_distance
 from .device_function import kernel
 from .walking import MUL, TAPS, fixed_pixels, moving_pixels, nth_tap, program_pixels, shift_of, within
 
@@ -23,13 +23,14 @@ def gather_contraction(
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, FORM: tl.constexpr, ASYMMETRIC: tl.constexpr,
     FORWARD: tl.constexpr, FIXED_IS_TARGET: tl.constexpr, MOVING_IS_SOURCE: tl.constexpr,
     BH: tl.constexpr, BW: tl.constexpr, BC: tl.constexpr, BO: tl.constexpr, BG: tl.constexpr, HOIST: tl.constexpr,
-    ACC: tl.constexpr, PRECISION: tl.constexpr, IDX: tl.constexpr,
+    PADDED: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr, IDX: tl.constexpr,
 ):  # fmt: skip
     """output[n, o, p] = base[n, o, p] + bias_o + scale · Σ_t Σ_c K(p, t) source[n, c, p + t] weight[t, c, o].
 
     weight is (taps, source_channels, target_channels). K is `given` (N, taps, pixels of the operator's output), or
     computed of the features. `scale` (N, pixels of the operator's output) and `mask` (N, pixels of its input) multiply
-    K. FORWARD: the target is the operator's output, the source its input; else the other way round.
+    K. FORWARD: the target is the operator's output, the source its input; else the other way round. PADDED: the last
+    block of source channels is not full.
     """
     pid = tl.program_id(0).to(IDX)
     source_channels, target_channels = tl.cast(source_channels, IDX), tl.cast(target_channels, IDX)
@@ -111,7 +112,10 @@ def gather_contraction(
                 mask=some[:, None] & (o < target_channels)[None, :],
                 other=0.0,
             )
-            values = (values.to(ACC) * value[:, None]).to(filters.dtype)
+            scaled = values.to(ACC) * value[:, None]
+            if PADDED and FORM == INVERSE:  # an infinite K times the zeros past the last channel is no number
+                scaled = tl.where(some[None, :], scaled, 0.0)
+            values = scaled.to(filters.dtype)
             sums = tl.dot(values, filters, sums, input_precision=PRECISION, out_dtype=ACC)
     if FORM != GIVEN and scale is not None and FORWARD:
         sums *= tl.load(scale + target_at, mask=target_inside, other=0.0)[:, None]
