@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
+
+DEEP_RESULTS = Path(__file__).parents[1] / "reports" / "reference" / "deep"
+"""What of `tox -e deep` was green, one JSON line each, with what that depends on: not repeated until it changes."""
 
 BuiltOnce = Callable[[str, Callable[[Path], object]], Path]
 
@@ -52,6 +58,53 @@ def built_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         return finished
 
     return built
+
+
+def _key(sources: Sequence[Path], more: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    from pacbench.measuring.package_hash import sources_hash
+
+    return {"sources": sources_hash(*sources), "torch": torch.__version__, **more}
+
+
+@pytest.fixture
+def deep_results() -> Callable[..., list[dict[str, Any]]]:
+    """The lines of a file of results that were written under these sources, this torch and what else is given."""
+
+    def read(name: str, sources: Sequence[Path], **more: Any) -> list[dict[str, Any]]:
+        path, key = DEEP_RESULTS / f"{name}.jsonl", _key(sources, more)
+        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [line for line in lines if key.items() <= line.items()]
+
+    return read
+
+
+@pytest.fixture
+def green_once(
+    request: pytest.FixtureRequest, deep_results: Callable[..., list[dict[str, Any]]]
+) -> Callable[..., Callable[..., None]]:
+    """Skips a deep test that was green before; what it gives for a check writes down how that was green now.
+
+    Arguments are those of `deep_results`. A test that is not deep is never skipped, nor written down.
+    """
+
+    def begin(name: str, sources: Sequence[Path], **more: Any) -> Callable[..., None]:
+        if request.node.get_closest_marker("deep") is None:
+            return lambda **found: None
+        if deep_results(name, sources, **more):
+            pytest.skip(f"done before: see {name}.jsonl")
+        key = _key(sources, more)
+
+        def end(**found: Any) -> None:
+            DEEP_RESULTS.mkdir(parents=True, exist_ok=True)
+            with (DEEP_RESULTS / f"{name}.jsonl").open("a") as file:
+                at = datetime.now(UTC).isoformat(timespec="seconds")
+                file.write(json.dumps({**key, **found, "at": at}) + "\n")
+
+        return end
+
+    return begin
 
 
 @pytest.fixture(autouse=True)

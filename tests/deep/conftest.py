@@ -1,29 +1,20 @@
-"""The gate of the native backend in a process of its own, by build, instruction set and number of threads.
-
-What was green is written down with a digest of the backend and of the gate, and not repeated until one of them changes.
-"""
+"""The gate of the native backend in a process of its own, by build, instruction set and number of threads."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import torch
 
 import pacbench
 from pacbench import compiled
 from pacbench.backends import native
 from pacbench.backends.native import library
-from pacbench.measuring.package_hash import sources_hash
 from pacbench.suites import gradients
-
-RESULTS = Path(__file__).parents[2] / "reports" / "reference" / "deep" / "native_gates.jsonl"
 
 THREADS_PLUGIN = """\
 import pytest
@@ -37,18 +28,15 @@ def pytest_pyfunc_call(pyfuncitem):
 
 
 @pytest.fixture
-def run_native_gate(tmp_path: Path) -> Callable[..., None]:
+def run_native_gate(tmp_path: Path, green_once: Callable[..., Callable[..., None]]) -> Callable[..., None]:
     """Runs the gate; fails with its output where it does not end well.
 
     Skips what this processor cannot run and what was green before. A build that has a name is that of the sanitizer.
     """
 
     def run(build: str, isa: str, threads: int, prefix: Sequence[str] = (), **variables: str) -> None:
-        sources = sources_hash(*(Path(package.__path__[0]) for package in (native, compiled, gradients)))
-        key = {"sources": sources, "torch": torch.__version__, "build": build, "isa": isa, "threads": threads}
-        done_before = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
-        if any(key.items() <= entry.items() for entry in done_before):
-            pytest.skip(f"done before: see {RESULTS.name}")
+        sources = [Path(package.__path__[0]) for package in (native, compiled, gradients)]
+        write_down = green_once("native_gates", sources, build=build, isa=isa, threads=threads)
         reasons = library.missing()
         if reasons:
             pytest.skip("; ".join(map(str, reasons)))
@@ -67,10 +55,6 @@ def run_native_gate(tmp_path: Path) -> Callable[..., None]:
             [*command, *gate], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
-        entry = {**key, "gate": done.stdout.strip().splitlines()[-1].strip("= "),
-                 "at": datetime.now(UTC).isoformat(timespec="seconds")}  # fmt: skip
-        RESULTS.parent.mkdir(parents=True, exist_ok=True)
-        with RESULTS.open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+        write_down(gate=done.stdout.strip().splitlines()[-1].strip("= "))
 
     return run

@@ -9,16 +9,14 @@ machine, and one process (`pytest -n 0`).
 from __future__ import annotations
 
 import io
-import json
 import os
 import time
 from collections import Counter
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from rich.console import Console
 
 from pacbench import comparing, compiled, get_backend, measuring, running
@@ -26,13 +24,14 @@ from pacbench.backends import native
 from pacbench.comparing.comparison import Comparison, compare
 from pacbench.comparing.interleaved_runs import Code, measure_in_turns
 from pacbench.comparing.sides import read_sides
-from pacbench.measuring.package_hash import sources_hash
 from pacbench.measuring.processor import processor_name
 from pacbench.records import RunSettings
 from pacbench.running.coordinator import Coordinator
 from pacbench.suites import operators
 
-RESULTS = Path(__file__).parents[2] / "reports" / "reference" / "deep" / "comparison_rates.jsonl"
+SOURCES = [Path(package.__path__[0]) for package in (comparing, measuring, running, operators, native, compiled)]
+"""What the figures depend on: how is measured and compared, and what is timed. And on the machine."""
+
 ROUNDS = 20
 RUNS = {"A/A": 10, "planted": 8}
 """Runs of each kind: 10 of some 30 cases, 8 of 5 cases, each with both slowdowns."""
@@ -52,17 +51,8 @@ def _settings(backends: list[str], cases: str | None) -> RunSettings:
     )  # fmt: skip
 
 
-def _key() -> dict[str, Any]:
-    """What the figures depend on: how is measured and compared, what is timed, and the machine."""
-    packages = (comparing, measuring, running, operators, native, compiled)
-    sources = sources_hash(*(Path(package.__path__[0]) for package in packages))
-    return {"sources": sources, "torch": torch.__version__, "processor": processor_name(), "rounds": ROUNDS}
-
-
-def _done() -> list[dict[str, Any]]:
-    key = _key()
-    lines = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
-    return [line for line in lines if key.items() <= line.items()]
+def _machine() -> dict[str, Any]:
+    return {"processor": processor_name(), "rounds": ROUNDS}
 
 
 def _compared(kind: str, folder: Path) -> dict[str, Comparison]:
@@ -82,21 +72,23 @@ def _compared(kind: str, folder: Path) -> dict[str, Comparison]:
 @pytest.mark.deep
 @pytest.mark.parametrize(("kind", "number"), [(kind, number) for kind, runs in RUNS.items() for number in range(runs)])
 def test_run(
-    kind: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    kind: str,
+    number: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    green_once: Callable[..., Callable[..., None]],
 ) -> None:
     if getattr(request.config, "workerinput", {}).get("workercount", 1) > 1:
         pytest.skip("measures, so alone on the machine: pytest -n 0")
     reasons = get_backend("native").unavailable_reasons()
     if reasons:
         pytest.skip("; ".join(map(str, reasons)))
-    written = {"A/A": "A/A", "planted": "5 %"}[kind]
-    if any((line["kind"], line["run"]) == (written, number) for line in _done()):
-        pytest.skip(f"done before: see {RESULTS.name}")
+    shares = SLOWED if kind == "planted" else [kind]
+    writing = {share: green_once("comparison_rates", SOURCES, **_machine(), kind=share, run=number) for share in shares}
     path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
     monkeypatch.setenv("PYTHONPATH", path)
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    lines = []
     for share, comparison in _compared(kind, tmp_path / "run").items():
         cases = {
             case.case: {"verdict": case.verdict, "ratio": case.ratio, "low": case.low, "high": case.high, "p": case.p}
@@ -104,22 +96,16 @@ def test_run(
             if case.verdict is not None
         }
         assert cases, [case.reason for case in comparison.cases]
-        lines.append({**_key(), "kind": share, "run": number, "load": os.getloadavg()[0], "at": at, "cases": cases})
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    with RESULTS.open("a") as file:
-        file.writelines(f"{json.dumps(line)}\n" for line in lines)
-
-
-def rates(lines: list[dict[str, Any]], kind: str) -> tuple[Counter[str], int]:
-    """How often each verdict was given in runs of a kind, and how many comparisons there are."""
-    count = Counter(case["verdict"] for line in lines if line["kind"] == kind for case in line["cases"].values())
-    return count, sum(count.values())
+        writing[share](load=os.getloadavg()[0], cases=cases)
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("kind", LEAST)
-def test_rates(kind: str) -> None:
-    count, total = rates(_done(), kind)
+def test_rates(kind: str, deep_results: Callable[..., list[dict[str, Any]]]) -> None:
+    """How often each verdict was given in the runs of a kind."""
+    lines = deep_results("comparison_rates", SOURCES, **_machine(), kind=kind)
+    count = Counter(case["verdict"] for line in lines for case in line["cases"].values())
+    total = sum(count.values())
     if total < LEAST[kind]:
         pytest.skip(f"{total} comparisons of {LEAST[kind]}: {dict(count)}")
     if kind == "A/A":

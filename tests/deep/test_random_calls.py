@@ -7,10 +7,8 @@ resumes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +18,24 @@ from hypothesis import HealthCheck, assume, given, seed, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pacbench import get_backend
+import pacbench
+from pacbench import compiled, get_backend
+from pacbench.backends import native, unfold
 from pacbench.backends.native import library
 from pacbench.calls import OPERATORS
-from pacbench.measuring.package_hash import package_hash
+from pacbench.suites import gradients
 from pacbench.suites.gradients.cases import CONVOLUTIONS, MEAN_FIELD, TRANSPOSED, Case
 from pacbench.suites.gradients.comparing import DTYPES, assert_agrees, poisoned_allocations, require_gradients
 from pacbench.suites.gradients.direct_oracle import expected
 from pacbench.suites.gradients.layouts import LAYOUTS
 from pacbench.suites.gradients.samples import call, tensors, window_of
 
-RESULTS = Path(__file__).parents[2] / "reports" / "reference" / "deep" / "random_calls.jsonl"
+SOURCES = [
+    *sorted(Path(pacbench.__path__[0]).glob("*.py")),
+    *(Path(package.__path__[0]) for package in (compiled, native, unfold, gradients)),
+]
+"""What the results depend on: the operators with their arguments, both backends, and what they are compared by."""
+
 CALLS_A_CHUNK = 250
 CHUNKS = {"unfold": 20, "native": 40}
 CALLS_IN_CI = {"unfold": 150, "native": 300}
@@ -182,18 +187,9 @@ def test_random_calls(subject: str) -> None:
 @pytest.mark.parametrize(
     ("subject", "chunk"), [(subject, chunk) for subject, chunks in CHUNKS.items() for chunk in range(chunks)]
 )
-def test_many_random_calls(subject: str, chunk: int) -> None:
+def test_many_random_calls(subject: str, chunk: int, green_once: Callable[..., Callable[..., None]]) -> None:
     _skip_where_unavailable(subject)
-    done = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
-    key = {
-        "package_hash": package_hash(),
-        "torch": torch.__version__,
-        "subject": subject,
-        "chunk": chunk,
-        "calls": CALLS_A_CHUNK,
-    }
-    if any(key.items() <= entry.items() for entry in done):
-        pytest.skip(f"done before: see {RESULTS.name}")
+    write_down = green_once("random_calls", SOURCES, subject=subject, chunk=chunk, calls=CALLS_A_CHUNK)
     tried = 0
 
     @seed(chunk)
@@ -205,6 +201,4 @@ def test_many_random_calls(subject: str, chunk: int) -> None:
         tried += 1
 
     agree()
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    with RESULTS.open("a") as file:
-        file.write(json.dumps({**key, "agreed": tried, "at": datetime.now(UTC).isoformat(timespec="seconds")}) + "\n")
+    write_down(agreed=tried)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from pathlib import Path
@@ -12,11 +11,10 @@ import run_processes
 from run_processes import is_running, wait_for
 from same_frame import TIMES, expect_each_case_once, expect_same_frame
 
+import pacbench
 from pacbench.frame import Run, read_run
-from pacbench.measuring.package_hash import package_hash
 from pacbench.records import Environment
 
-RESULTS = Path(__file__).parents[2] / "reports" / "reference" / "deep" / "killed_coordinator.jsonl"
 MOMENTS_IN_CI = 5
 MOMENTS = 50
 _LATEST_S = 1.6
@@ -66,11 +64,10 @@ def test_killed_again_and_again_and_resumed(runner, start, tmp_path: Path):
 
 @pytest.mark.deep
 @pytest.mark.parametrize("number", range(MOMENTS))
-def test_killed_at_a_random_moment_and_resumed(runner, start, tmp_path: Path, number: int):
-    key = {"package_hash": package_hash(), "moment": number}
-    done = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
-    if any(key.items() <= entry.items() for entry in done):
-        pytest.skip(f"done before: see {RESULTS.name}")
+def test_killed_at_a_random_moment_and_resumed(runner, start, green_once, tmp_path: Path, number: int):
+    package = Path(pacbench.__path__[0])
+    sources = [package / "running", package / "records.py", package / "frame.py", package / "pytest_plugin.py"]
+    write_down = green_once("killed_coordinator", sources, moment=number)
     began = time.monotonic()
     undisturbed, code = runner.run(runner.settings("Good", "Other", rounds=2))
     assert code == 0
@@ -80,9 +77,7 @@ def test_killed_at_a_random_moment_and_resumed(runner, start, tmp_path: Path, nu
     left = sorted(path.name for path in folder.glob("records/*"))
     finish(start(folder))
     assert_same_as_undisturbed(folder, undisturbed)
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    with RESULTS.open("a") as file:
-        file.write(json.dumps({**key, "killed_after_s": round(seconds, 3), "records_left": len(left)}) + "\n")
+    write_down(killed_after_s=round(seconds, 3), records_left=len(left))
 
 
 def test_a_job_does_not_outlive_a_killed_coordinator(runner, start, write_suite, tmp_path: Path):
