@@ -10,7 +10,8 @@ A run folder holds
 - ``records/<job>.jsonl``: for each job (one subprocess: suite x backend x round) the :class:`Collected` line
   with every case that the job set out to run, then one :class:`CaseRecord` per case as it ends,
 - ``jobs.jsonl``: one :class:`JobRecord` per job, written by the coordinator when the job's process has ended,
-- ``panels/*.png``: example pictures that records point at.
+- ``panels/*.png``: example pictures that records point at,
+- ``predictions/<job>/``: predicted label images, where they were asked for.
 """
 
 from __future__ import annotations

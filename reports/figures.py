@@ -17,6 +17,9 @@ PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7
 MOST_LABELS = 60
 """A plot shows so many cases at most and says so; the tables hold all."""
 
+FEW_DECADES = 2.5
+"""A logarithmic axis of fewer has names between its powers of ten."""
+
 MOST_SHAPES = 20
 """With more labels than this a scatter has no shape for each: only the series are told apart."""
 
@@ -33,11 +36,11 @@ class Point:
 
 @dataclass(frozen=True)
 class Change:
-    """A lasting change of level in a trend, at `x`, said in a few words."""
+    """A lasting change in a trend, at `x`, said in a few words; `worse` is slower, or more of what is scarce."""
 
     x: float
     text: str
-    slower: bool
+    worse: bool
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,8 @@ class Figure:
 
     A scatter has x and y, a shape per label, and `levels`: rows that have a quality but no time, such as the unary.
     Dots have one line per label, with the x of every series on it. A roofline is a scatter of two logarithmic axes
-    under a `roof` (its corners, from left to right). A trend is a line over runs (x = 0, 1, ...), whose names are the
-    points' labels, with `changes`.
+    under a `roof` (its corners, from left to right). A trend is a line for each series over runs (x = 0, 1, ...), whose
+    names are the points' labels, with `changes`.
     """
 
     name: str
@@ -89,6 +92,11 @@ class Figure:
         """How many powers of ten the x values span, those of the roof too."""
         values = [point.x for point in self.points] + [x for x, _ in self.roof]
         return math.log10(max(values) / min(values))
+
+    def runs(self, most: int) -> dict[float, str]:
+        """Places of a trend's runs and the first words of their names; of more than `most` every second, third, ..."""
+        found = {point.x: point.label.partition(" ")[0] for point in self.points}
+        return {place: found[place] for place in sorted(found)[:: math.ceil(len(found) / most)]}
 
     @property
     def summary(self) -> str:

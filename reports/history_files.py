@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from pacbench.comparing.history import Series
 from pacbench.comparing.kernel_trends import KernelTrend
 
 from .csv_files import table_csv
 from .history_page import history_page
 from .history_table import Told, history_table
-from .kernel_trends import kernel_plots, kernel_table
+from .kernel_trends import kernel_figures, kernel_table
 from .markdown import markdown_table
-from .plots import draw
-from .trends import trend_figure
+from .plots import draw, draw_stacked
+from .trends import plot_name, trend_figure
 from .whole_file import write_whole
 
 
@@ -34,7 +31,7 @@ def write_history(
     tables = [table] if kernel_rows is None else [table, kernel_rows]
     figures = [trend_figure(line, changes, plot_name(line)) for line, changes in told if line.medians_s]
     plots = {f"plots/{figure.name}.png": draw(figure) for figure in figures}
-    pictures = {f"plots/{name}": picture for name, picture in kernel_plots(kernels).items()}
+    pictures = {f"plots/{name}.png": draw_stacked(stack) for name, stack in kernel_figures(kernels).items()}
     blocks = [*markdown_table(table), *(f"![trend]({name})" for name in plots)]
     if kernel_rows is not None:
         blocks += [*markdown_table(kernel_rows), *(f"![kernels]({name})" for name in pictures)]
@@ -45,11 +42,3 @@ def write_history(
     }
     contents = {name: text.encode("utf-8", "backslashreplace") for name, text in texts.items()}
     return [write_whole(folder / name, content) for name, content in (contents | plots | pictures).items()]
-
-
-def plot_name(line: Series) -> str:
-    """File name of a series' plot: readable, and of this series alone."""
-    whole = "-".join((line.suite, line.backend, line.case, line.profile, line.machine))
-    digest = hashlib.sha256(whole.encode()).hexdigest()[:6]
-    plain = re.sub(r"[^A-Za-z0-9_]+", "-", f"{line.suite}-{line.backend}-{line.case.partition('::')[2] or line.case}")
-    return f"{plain.strip('-')[:80]}-{digest}"

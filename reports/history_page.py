@@ -37,12 +37,11 @@ def _left_out(count: int) -> str:
 
 
 def _facts(told: Told) -> list[tuple[str, str]]:
-    entries = [entry for line, _ in told for entry in (*line.entries, *(entry for entry, _ in line.troubles))]
-    runs = {entry.digest: entry for entry in entries}
-    dates = sorted(entry.at for entry in runs.values())
+    entries = [entry for line, _ in told for entry in (*line.entries, *(one.entry for one in line.troubles))]
+    runs = sorted({id(entry): entry for entry in entries}.values(), key=lambda entry: entry.moment)
     machines = dict.fromkeys(line.machine for line, _ in told)
     return [
         ("runs", str(len(runs))),
-        ("from", f"{dates[0]} to {dates[-1]}" if dates else "no run"),
+        ("from", f"{runs[0].at} to {runs[-1].at}" if runs else "no run"),
         ("machines", "; ".join(machines) or "none"),
     ]

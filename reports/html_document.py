@@ -129,6 +129,7 @@ def _table(table: SummaryTable, number: int) -> dict[str, Any]:
         "id": f"table-{number}",
         "title": one_line(table.title),
         "caption": one_line(table.caption),
+        "nothing": one_line(table.nothing),
         "filtered": len(table.rows) >= FEWEST_FILTERED,
         "long": len(table.rows) > MOST_ROWS_OPEN,
         "first_rows": FIRST_ROWS,

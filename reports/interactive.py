@@ -6,9 +6,8 @@ import math
 from typing import Any, cast
 
 from .escaping import for_plotly, one_line
-from .figures import Figure
+from .figures import FEW_DECADES, Figure
 
-_FEW_DECADES = 2.5
 _MOST_TICKS = 24
 _LONGEST_NAME = 40
 _SYMBOLS = (
@@ -24,7 +23,7 @@ _SYMBOLS = (
     "triangle-right",
 )
 _GREY = "#868d93"
-_SLOWER, _FASTER = "#d55e00", "#009e73"
+_WORSE, _BETTER = "#d55e00", "#009e73"
 _HEIGHTS = {"scatter": 460, "roofline": 460, "trend": 320}
 _HOVER = {
     "scatter": "<br>%{x:.3~g} ms<br>%{y:.4~g}",
@@ -166,7 +165,7 @@ def _change_lines(figure: Figure) -> list[dict[str, Any]]:
             "y1": 1,
             "x0": change.x,
             "x1": change.x,
-            "line": {"color": _SLOWER if change.slower else _FASTER, "width": 2},
+            "line": {"color": _WORSE if change.worse else _BETTER, "width": 2},
         }
         for change in figure.changes
     ]
@@ -183,15 +182,14 @@ def _change_words(figure: Figure) -> list[dict[str, Any]]:
 
 
 def _logarithmic(decades: float) -> dict[str, Any]:
-    return {"type": "log", "dtick": "D2" if decades < _FEW_DECADES else 1, "tickformat": "~g"}
+    return {"type": "log", "dtick": "D2" if decades < FEW_DECADES else 1, "tickformat": "~g"}
 
 
 def _run_axis(figure: Figure) -> dict[str, Any]:
     """Runs at equal distances, named by their commits; where they are many, every second, third, ... name."""
-    runs = {point.x: point.label for point in figure.points}
-    places = sorted(runs)[:: math.ceil(len(runs) / _MOST_TICKS)]
-    names = [for_plotly(runs[place].partition(" ")[0]) for place in places]
-    return {"tickmode": "array", "tickvals": places, "ticktext": names, "tickangle": -90}
+    runs = figure.runs(_MOST_TICKS)
+    names = [for_plotly(name) for name in runs.values()]
+    return {"tickmode": "array", "tickvals": list(runs), "ticktext": names, "tickangle": -90}
 
 
 def _y_axis(figure: Figure) -> dict[str, Any]:

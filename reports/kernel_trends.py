@@ -1,17 +1,17 @@
-"""The GPU kernels of a history told: a table of those whose budget changed, and a plot of each."""
+"""The GPU kernels of a history told: a table of those whose budget changed, and plots of each."""
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pacbench.comparing.history import HistoryEntry
 from pacbench.comparing.kernel_trends import KernelChange, KernelTrend
+from pacbench.resources import ResourceRecord
 
 from .cells import Cell, Column, Row, SummaryTable, words
 from .escaping import one_line
-from .trend_canvas import canvas, literal, mark_change, name_commits, png
+from .figures import Change, Figure, Point
+from .trends import COMMIT_LETTERS, file_name, run_name
 
 COLUMNS = (
     Column("backend", "backend", numeric=False),
@@ -25,7 +25,12 @@ COLUMNS = (
     Column("change_commit", "at commit", numeric=False),
     Column("changes", "all changes", numeric=False, where="documents"),
 )
-_LEGEND = 12
+_TAKEN: dict[str, Callable[[ResourceRecord], int]] = {
+    "registers": lambda record: record.registers,
+    "spilled bytes": lambda record: record.spilled_bytes,
+    "instructions": lambda record: record.instructions.get("total", 0),
+}
+"""What is drawn and shown of a kernel, by name."""
 
 
 def kernel_table(trends: Sequence[KernelTrend], most: int | None = None) -> SummaryTable | None:
@@ -51,13 +56,13 @@ def kernel_table(trends: Sequence[KernelTrend], most: int | None = None) -> Summ
     )
 
 
-def kernel_plots(trends: Sequence[KernelTrend]) -> dict[str, bytes]:
-    """By file name, a PNG for each kernel that changed: its variants and targets that did, over the runs."""
+def kernel_figures(trends: Sequence[KernelTrend]) -> dict[str, list[Figure]]:
+    """For each kernel that changed what its variants and targets that did take: a trend for each of `_TAKEN`."""
     groups: dict[tuple[str, str], list[KernelTrend]] = {}
     for trend in trends:
         if trend.changes:
             groups.setdefault((trend.backend, trend.records[-1].kernel), []).append(trend)
-    return {f"{_file_name(*key)}.png": _plot(*key, group) for key, group in groups.items()}
+    return {file_name("-".join(("kernel", *key)), *key): _figures(*key, group) for key, group in groups.items()}
 
 
 def _of_backend(backend: str, trends: Sequence[KernelTrend]) -> str:
@@ -74,7 +79,7 @@ def _row(trend: KernelTrend) -> Row:
         words(trend.backend),
         words(trend.name, "the newest budget has it no more" if trend.gone else None),
         _count(len(trend.records)),
-        *(_count(values[-1]) for values in _columns(trend).values()),
+        *(_count(of(trend.records[-1])) for of in _TAKEN.values()),
         words("more" if last.worse else "less"),
         words(last.text),
         words(trend.entries[last.place].commit[:12]),
@@ -91,39 +96,33 @@ def _said(trend: KernelTrend, change: KernelChange) -> str:
     return f"{change.text} at {entry.commit[:12]} ({entry.subject})"
 
 
-def _columns(trend: KernelTrend) -> dict[str, list[int]]:
-    """What is drawn of a kernel, by the title of its panel: a value for each run."""
-    return {
-        "registers": [record.registers for record in trend.records],
-        "spilled bytes": [record.spilled_bytes for record in trend.records],
-        "instructions": [record.instructions.get("total", 0) for record in trend.records],
-    }
+def _figures(backend: str, kernel: str, trends: Sequence[KernelTrend]) -> list[Figure]:
+    entries = {id(entry): entry for trend in trends for entry in trend.entries}
+    place = {key: float(number) for number, key in enumerate(sorted(entries, key=lambda key: entries[key].moment))}
+    changes = tuple(
+        Change(place[id(entry)] - 0.5, entry.commit[:COMMIT_LETTERS], worse)
+        for entry, worse in _marked(trends).values()
+    )
+    return [
+        Figure(
+            name=file_name("-".join(("kernel", backend, kernel, taken)), backend, kernel, taken),
+            title=f"{backend}: {kernel}" if number == 0 else "",
+            kind="trend",
+            x_title="",
+            y_title=taken,
+            points=tuple(
+                Point(run_name(entry), _variant(record), place[id(entry)], float(of(record)))
+                for trend in trends
+                for entry, record in zip(trend.entries, trend.records, strict=True)
+            ),
+            changes=changes,
+        )
+        for number, (taken, of) in enumerate(_TAKEN.items())
+    ]
 
 
-def _plot(backend: str, kernel: str, trends: Sequence[KernelTrend]) -> bytes:
-    """Three panels, one below the other, with a line for each variant and target that changed."""
-    entries = list({id(entry): entry for trend in trends for entry in trend.entries}.values())
-    entries.sort(key=lambda entry: entry.at)
-    place = {id(entry): number for number, entry in enumerate(entries)}
-    figure = canvas(6.4)
-    panels = dict(zip(_columns(trends[0]), figure.subplots(3, sharex=True), strict=True))
-    for trend in trends:
-        for title, values in _columns(trend).items():
-            label = one_line(f"{trend.records[-1].target} {trend.records[-1].variant}", 60)
-            where = [place[id(entry)] for entry in trend.entries]
-            panels[title].step(where, values, where="mid", marker="o", markersize=3, linewidth=1, label=literal(label))
-    for entry, worse in _marked(trends).values():
-        mark_change(panels["registers"], place[id(entry)], entry.commit[:8], worse=worse)
-    for title, axes in panels.items():
-        axes.set_ylabel(title, fontsize=8)
-        highest = max(value for trend in trends for value in _columns(trend)[title])
-        axes.set_ylim(0, 1.25 * max(1, highest))
-    name_commits(panels["instructions"], entries)
-    panels["registers"].set_title(literal(one_line(f"{backend}: {kernel}", 90)), fontsize=8)
-    handles, labels = panels["registers"].get_legend_handles_labels()
-    shown = labels[:_LEGEND] + ([f"and {len(labels) - _LEGEND} more"] if len(labels) > _LEGEND else [])
-    figure.legend(handles[: len(shown)], shown, loc="outside lower center", ncols=2, fontsize=6)
-    return png(figure)
+def _variant(record: ResourceRecord) -> str:
+    return one_line(f"{record.target} {record.variant}")
 
 
 def _marked(trends: Sequence[KernelTrend]) -> dict[int, tuple[HistoryEntry, bool]]:
@@ -134,9 +133,3 @@ def _marked(trends: Sequence[KernelTrend]) -> dict[int, tuple[HistoryEntry, bool
             entry = trend.entries[change.place]
             found[id(entry)] = (entry, change.worse or found.get(id(entry), (entry, False))[1])
     return found
-
-
-def _file_name(backend: str, kernel: str) -> str:
-    """Readable, and of this kernel alone."""
-    digest = hashlib.sha256(f"{backend}\0{kernel}".encode()).hexdigest()[:6]
-    return f"kernel-{re.sub(r'[^A-Za-z0-9_]+', '-', f'{backend}-{kernel}').strip('-')[:80]}-{digest}"

@@ -3,37 +3,66 @@
 from __future__ import annotations
 
 import io
-import math
 import textwrap
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from .escaping import one_line
-from .figures import Figure
+from .figures import FEW_DECADES, PALETTE, Figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
     from matplotlib.lines import Line2D
 
 _INK = "#33383d"
 _RULE = "#d9dcdf"
 _LARGEST_HEIGHT = 120.0
-_FEW_DECADES = 2.5
 _MOST_TICKS = 40
+_MOST_NAMES = 12
+_PANEL_HEIGHT = 2.4
 _TITLE_WIDTH = 90
-_SLOWER, _FASTER = "#b34700", "#007a59"
+_WORSE, _BETTER = "#b34700", "#007a59"
 MARKERS = "os^DvPX*<>"
 
 
 def draw(figure: Figure, file_format: Literal["png", "svg"] = "png") -> bytes:
     """The figure as the bytes of a PNG (150 dpi) or SVG file."""
+    rows = len(figure.labels) * 0.34 if figure.kind == "dots" else 0.0
+    canvas = _canvas(min(_LARGEST_HEIGHT, max(4.2, 1.4 + rows)))
+    _draw_on(canvas.add_subplot(), figure)
+    return _file(canvas, file_format)
+
+
+def draw_stacked(figures: Sequence[Figure]) -> bytes:
+    """Trends of the same series over the same runs, one below the other, as the bytes of a PNG file (150 dpi)."""
+    canvas = _canvas(_PANEL_HEIGHT * len(figures))
+    panels = canvas.subplots(len(figures), sharex=True)
+    for axes, figure in zip(panels, figures, strict=True):
+        _draw_on(axes, figure)
+    handles, names = panels[0].get_legend_handles_labels()
+    left_out = len(names) - _MOST_NAMES
+    shown = names[:_MOST_NAMES] + ([f"and {left_out} more"] if left_out > 0 else [])
+    legend = canvas.legend(
+        handles[: len(shown)], shown, loc="outside lower center", ncols=2, frameon=False, fontsize=8, labelcolor=_INK
+    )
+    for text in legend.get_texts():
+        _words(text)
+    return _file(canvas, "png")
+
+
+def _canvas(height: float) -> Canvas:
+    """An empty figure of that height in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
 
-    rows = len(figure.labels) * 0.34 if figure.kind == "dots" else 0.0
-    canvas = Canvas(figsize=(9.0, min(_LARGEST_HEIGHT, max(4.2, 1.4 + rows))), layout="constrained")
+    canvas = Canvas(figsize=(9.0, height), layout="constrained")
     FigureCanvasAgg(canvas)
-    axes = canvas.add_subplot()
+    return canvas
+
+
+def _draw_on(axes: Axes, figure: Figure) -> None:
     {"scatter": _scatter, "dots": _dots, "roofline": _roofline, "trend": _trend}[figure.kind](axes, figure)
     axes.tick_params(which="both", colors=_INK, labelsize=9)
     axes.set_axisbelow(True)
@@ -44,6 +73,9 @@ def draw(figure: Figure, file_format: Literal["png", "svg"] = "png") -> bytes:
     _words(axes.set_title(title, loc="left", color=_INK, fontsize=12))
     _words(axes.set_xlabel(_label(figure.x_title), color=_INK))
     _words(axes.set_ylabel(_label(figure.y_title), color=_INK))
+
+
+def _file(canvas: Canvas, file_format: Literal["png", "svg"]) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
@@ -54,7 +86,7 @@ def draw(figure: Figure, file_format: Literal["png", "svg"] = "png") -> bytes:
 def _time_axis(axes: Axes, figure: Figure) -> None:
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(_leading)
-    axes.xaxis.set_minor_formatter(_leading if figure.decades < _FEW_DECADES else "")
+    axes.xaxis.set_minor_formatter(_leading if figure.decades < FEW_DECADES else "")
 
 
 def _scatter(axes: Axes, figure: Figure) -> None:
@@ -104,17 +136,19 @@ def _roofline(axes: Axes, figure: Figure) -> None:
 
 
 def _trend(axes: Axes, figure: Figure) -> None:
-    points = list(figure.points)
-    axes.plot(
-        [point.x for point in points],
-        [point.y or 0.0 for point in points],
-        marker="o",
-        markersize=4,
-        linewidth=1,
-        color=figure.colour(points[0].series),
-    )
+    for place, name in enumerate(figure.series):
+        points = figure.of(name)
+        axes.plot(
+            [point.x for point in points],
+            [point.y or 0.0 for point in points],
+            marker=MARKERS[place // len(PALETTE) % len(MARKERS)],
+            markersize=4,
+            linewidth=1,
+            color=figure.colour(name),
+            label=_label(name),
+        )
     for change in figure.changes:
-        colour = _SLOWER if change.slower else _FASTER
+        colour = _WORSE if change.worse else _BETTER
         axes.axvline(change.x, color=colour, linewidth=1)
         note = axes.annotate(
             _label(change.text),
@@ -126,10 +160,10 @@ def _trend(axes: Axes, figure: Figure) -> None:
             color=colour,
         )
         _words(note)
-    ticks = points[:: math.ceil(len(points) / _MOST_TICKS)]
-    axes.set_xticks([point.x for point in ticks], [_label(point.label.partition(" ")[0]) for point in ticks])
+    runs = figure.runs(_MOST_TICKS)
+    axes.set_xticks(list(runs), [_label(name) for name in runs.values()])
     axes.tick_params(axis="x", rotation=90)
-    axes.set_ylim(0, 1.2 * max(point.y or 0.0 for point in points))
+    axes.set_ylim(0, 1.2 * (max(point.y or 0.0 for point in figure.points) or 1.0))
 
 
 def _dots(axes: Axes, figure: Figure) -> None:

@@ -19,6 +19,7 @@ from pacbench.comparing.history import (
 )
 from pacbench.comparing.installed_budgets import budget_files, committed_budgets
 from pacbench.comparing.kernel_trends import KernelTrend, kernel_trends
+from pacbench.comparing.verdicts import LEAST_RATIO
 from pacbench.frame import read_run
 from pacbench.measuring.package_hash import package_hash
 from pacbench.resources import ResourceBudget, read_budget
@@ -43,9 +44,9 @@ def history(folder: Path, run: Path | None, commit: str | None, *, fail_on_regre
         recent: How many of the newest runs a regression must have begun in to count.
 
     Returns:
-        0; 1 if a file cannot be read or, with `fail_on_regression`, if the newest level of a case is slower than the
-        one before it since one of the `recent` newest runs, a GPU kernel takes more by its budget since one of them,
-        or the newest run has a case that did not pass.
+        0; 1 if a file cannot be read or, with `fail_on_regression`, if a case became slower in one of the `recent`
+        newest runs and its newest level still is, a GPU kernel takes more by its budget since one of them, or a case
+        of the newest run failed.
 
     Raises:
         WrongUse: there is no history, or the run is in it already.
@@ -91,28 +92,28 @@ def history(folder: Path, run: Path | None, commit: str | None, *, fail_on_regre
 def _regression(line: Series, changes: list[ChangePoint], entries: list[HistoryEntry], recent: int) -> str | None:
     name = f"{line.suite} {line.case} {line.backend} on {line.machine}"
     newest = [entry for entry in entries if entry.machine == line.machine][-1:]
-    for entry, trouble in line.troubles:
-        if entry in newest:
-            return f"failed: {name}: {trouble}"
-    last = changes[-1] if changes else None
-    if last is None or not last.slower or last.place < len(line.entries) - recent:
-        return None
-    entry = line.entries[last.place]
-    return f"slower: {name}: {100 * (last.ratio - 1):+.1f} % since commit {entry.commit[:12]} ({entry.subject})"
+    for trouble in line.troubles:
+        if trouble.failed and trouble.entry in newest:
+            return f"failed: {name}: {trouble.why}"
+    ratio = 1.0  # of the newest level and that before a change: a smaller change for the better since hides nothing
+    for change in reversed(changes):
+        ratio *= change.ratio
+        if change.slower and ratio >= LEAST_RATIO and change.place >= len(line.entries) - recent:
+            entry = line.entries[change.place]
+            return f"slower: {name}: {100 * (ratio - 1):+.1f} % since commit {entry.commit[:12]} ({entry.subject})"
+    return None
 
 
 def _take_more(trends: list[KernelTrend], recent: int) -> list[str]:
     """A sentence for each backend and commit since which kernels of the newest budget take more."""
-    groups: dict[tuple[str, str], list[KernelTrend]] = {}
+    groups: dict[tuple[str, str], list[str]] = {}
     for trend in trends:
-        if trend.changes and trend.changes[-1].worse and not trend.gone and trend.age <= recent:
-            entry = trend.entries[trend.changes[-1].place]
+        if (change := trend.growth(recent)) is not None:
+            entry = trend.entries[change.place]
             since = f"since commit {entry.commit[:12]} ({entry.subject})"
-            groups.setdefault((trend.backend, since), []).append(trend)
+            groups.setdefault((trend.backend, since), []).append(f"{trend.name}: {change.text}")
     return [
-        f"takes more: {backend} {first.name}: {first.changes[-1].growth}, "
-        + (f"and {len(others)} other kernels, " if others else "")
-        + since
+        f"takes more: {backend} {first}, " + (f"and {len(others)} other kernels, " if others else "") + since
         for (backend, since), (first, *others) in groups.items()
     ]
 

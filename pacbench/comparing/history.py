@@ -8,9 +8,11 @@ import re
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from pacbench.frame import Run
 from pacbench.records import Environment, RecordError, read_one, write_one, write_text
@@ -28,7 +30,10 @@ class HistoryError(ValueError):
 
 
 class HistoryCase(BaseModel):
-    """One case of one run: the median of each of its rounds in seconds, or why there is none."""
+    """One case of one run: the median of each of its rounds in seconds, or why there is none.
+
+    `failed` says whether a trouble is a failure; a case that was skipped has one that is not.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,6 +42,14 @@ class HistoryCase(BaseModel):
     backend: str
     rounds_s: list[float]
     trouble: str | None = None
+    failed: bool = True
+
+    @model_validator(mode="after")
+    def _has_times_or_a_trouble(self) -> Self:
+        timed = bool(self.rounds_s) and all(0 < seconds < math.inf for seconds in self.rounds_s)
+        if self.trouble is None and not timed:
+            raise ValueError(f"rounds_s: got {self.rounds_s}, expected positive times or a trouble")
+        return self
 
 
 class HistoryEntry(BaseModel):
@@ -69,9 +82,27 @@ class HistoryEntry(BaseModel):
         return f"{values[0]}, {values[1]} cores, {values[2]} threads" + (f", {values[3]}" if values[3] != "[]" else "")
 
     @property
+    def moment(self) -> datetime:
+        """When it was started, to order runs of any time zones by; the beginning of time where `at` does not say."""
+        try:
+            found = datetime.fromisoformat(self.at)
+        except ValueError:
+            return datetime.min.replace(tzinfo=UTC)
+        return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+    @property
     def digest(self) -> str:
         """Names the run: the same run is added once, whatever budget lies beside it."""
-        return _digest(self.model_dump_json(exclude={"budgets"}))[:10]
+        return _digest(self.model_dump_json(exclude={"budgets": True, "cases": {"__all__": {"failed"}}}))[:10]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A run in which a case has no number: why, and whether that is a failure and not a skip."""
+
+    entry: HistoryEntry
+    why: str
+    failed: bool
 
 
 @dataclass(frozen=True)
@@ -86,7 +117,7 @@ class Series:
         profile: How much was measured.
         entries: The runs in which it passed.
         medians_s: The median of each of these runs, in seconds.
-        troubles: Runs in which it did not pass, and why.
+        troubles: Runs in which it did not pass.
     """
 
     machine: str
@@ -96,12 +127,18 @@ class Series:
     profile: str
     entries: list[HistoryEntry] = field(default_factory=list)
     medians_s: list[float] = field(default_factory=list)
-    troubles: list[tuple[HistoryEntry, str]] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
 
     @property
     def logs(self) -> list[float]:
         """Logarithms of the medians."""
         return [math.log(value) for value in self.medians_s]
+
+    @property
+    def newest(self) -> HistoryEntry:
+        """The newest run that has the case, whether it passed there or not."""
+        last = [*self.entries[-1:], *(trouble.entry for trouble in self.troubles[-1:])]
+        return max(last, key=lambda entry: entry.moment)
 
 
 def entry_of(run: Run, commit: str, subject: str) -> HistoryEntry:
@@ -115,7 +152,7 @@ def entry_of(run: Run, commit: str, subject: str) -> HistoryEntry:
     cases = [
         HistoryCase(
             suite=key.suite, case=key.case or "(every case)", backend=key.backend, rounds_s=case.seconds,
-            trouble=case.trouble,
+            trouble=case.trouble, failed=case.failed or case.trouble is None,
         )
         for key, case in case_rounds(Side(str(run.folder), run, None)).items()
         if case.seconds or case.trouble
@@ -169,7 +206,7 @@ def read(folder: Path) -> tuple[list[HistoryEntry], list[str]]:
             entries.append(read_one(path, HistoryEntry))
         except RecordError as error:
             problems.append(str(error))
-    return sorted(entries, key=lambda entry: entry.at), problems
+    return sorted(entries, key=lambda entry: entry.moment), problems
 
 
 def read_budgets(folder: Path, entries: Iterable[HistoryEntry]) -> tuple[dict[str, ResourceBudget], list[str]]:
@@ -191,7 +228,7 @@ def series(entries: Iterable[HistoryEntry]) -> list[Series]:
             key = (entry.machine, case.suite, case.case, case.backend, entry.profile)
             line = found.setdefault(key, Series(*key))
             if case.trouble is not None:
-                line.troubles.append((entry, case.trouble))
+                line.troubles.append(Trouble(entry, case.trouble, case.failed))
             else:
                 line.entries.append(entry)
                 line.medians_s.append(statistics.median(case.rounds_s))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pacbench.resources import Difference, ResourceBudget, ResourceRecord, compare
 
@@ -16,11 +16,15 @@ class KernelChange:
 
     Attributes:
         place: Index of the run among those of the trend.
+        age: How many runs of the backend there are since, with this one.
+        before: What the kernel took before.
         differences: What differs.
         compilers: The compilers before and since, where they are two.
     """
 
     place: int
+    age: int
+    before: ResourceRecord
     differences: tuple[Difference, ...]
     compilers: tuple[str, str] | None = None
 
@@ -32,15 +36,7 @@ class KernelChange:
     @property
     def text(self) -> str:
         """Such as ``registers 72, before 64``; what is worse comes first."""
-        return self._told(self.differences)
-
-    @property
-    def growth(self) -> str:
-        """What of it is worse."""
-        return self._told([one for one in self.differences if one.worse])
-
-    def _told(self, differences: Sequence[Difference]) -> str:
-        told = "; ".join(one.text.replace(", budget ", ", before ") for one in differences)
+        told = "; ".join(one.text.replace(", budget ", ", before ") for one in self.differences)
         return f"{told} (compiled by {self.compilers[1]}, before {self.compilers[0]})" if self.compilers else told
 
 
@@ -53,7 +49,6 @@ class KernelTrend:
         entries: The runs.
         records: What it took in each of them.
         changes: Where that changed, oldest first.
-        age: How many runs of the backend there are since the last change, with the one that made it; 0 without one.
         gone: Whether the backend's newest budget has it no more.
     """
 
@@ -61,13 +56,29 @@ class KernelTrend:
     entries: list[HistoryEntry] = field(default_factory=list)
     records: list[ResourceRecord] = field(default_factory=list)
     changes: list[KernelChange] = field(default_factory=list)
-    age: int = 0
     gone: bool = False
 
     @property
     def name(self) -> str:
         """Target, kernel and variant."""
         return self.records[-1].name
+
+    def growth(self, recent: int) -> KernelChange | None:
+        """The newest change for the worse since which the kernel still takes more than before, with what is more.
+
+        A later change that makes something else better does not hide it.
+
+        Args:
+            recent: How many of the backend's newest runs it must have come in.
+
+        Returns:
+            None where there is no such change, or the kernel is gone.
+        """
+        for change in reversed(self.changes if not self.gone else []):
+            still = tuple(one for one in compare([self.records[-1]], [change.before]) if one.worse)
+            if change.worse and still and change.age <= recent:
+                return replace(change, differences=still)
+        return None
 
 
 def kernel_trends(entries: Sequence[HistoryEntry], budgets: Mapping[str, ResourceBudget]) -> list[KernelTrend]:
@@ -99,20 +110,21 @@ def _of_backend(backend: str, told: list[tuple[HistoryEntry, ResourceBudget]]) -
     found = []
     for key, mine in places.items():
         records = [by_key[place][key] for place in mine]
-        changes = _changes(records, [told[place][1].compiler for place in mine])
-        age = len(told) - mine[changes[-1].place] if changes else 0
+        compilers, ages = [told[place][1].compiler for place in mine], [len(told) - place for place in mine]
+        changes = _changes(records, compilers, ages)
         entries = [told[place][0] for place in mine]
-        found.append(KernelTrend(backend, entries, records, changes, age, gone=mine[-1] != len(told) - 1))
+        found.append(KernelTrend(backend, entries, records, changes, gone=mine[-1] != len(told) - 1))
     return found
 
 
-def _changes(records: Sequence[ResourceRecord], compilers: Sequence[str]) -> list[KernelChange]:
+def _changes(records: Sequence[ResourceRecord], compilers: Sequence[str], ages: Sequence[int]) -> list[KernelChange]:
     found = []
     level = 0
     for place, record in enumerate(records):
         differences = () if record == records[level] else tuple(compare([record], [records[level]]))
         if differences:
             both = (compilers[level], compilers[place])
-            found.append(KernelChange(place, differences, both if both[0] != both[1] else None))
+            changed = both if both[0] != both[1] else None
+            found.append(KernelChange(place, ages[place], records[level], differences, changed))
             level = place
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -61,9 +61,8 @@ def environment_of(executor: Executor, allocator: str, *, measure_roof: bool) ->
     Raises:
         RunError: no worker could describe it.
     """
-    ask: Future[Environment] = executor.submit(_describe, allocator, measure_roof)
     try:
-        return _result(executor, ask)
+        return _result(executor, _submitted(executor, _describe, allocator, measure_roof))
     except ExecutorBrokenError:
         raise
     except Exception as error:
@@ -133,10 +132,7 @@ class _Dispatcher:
         orders = tuple(session.order(job) for job in errand.jobs)
         turn = Turn(errand.attempt, orders, session.settings, session.targets, session.environment, self.leash)
         self.progress.begin(f"{session.label}{errand.jobs[0].name}")
-        try:
-            self.out[self.executor.submit(work_off, turn)] = errand
-        except (BrokenExecutor, RuntimeError) as error:  # a RuntimeError where it has been shut down
-            raise ExecutorBrokenError(f"the executor takes no job: {_said(error)}") from error
+        self.out[_submitted(self.executor, work_off, turn)] = errand
 
     def _come_home(self, errand: _Errand, future: Future[TurnResult]) -> None:
         try:
@@ -193,16 +189,20 @@ def _misfit(errand: _Errand, result: object) -> str | None:
     return None
 
 
+def _submitted(executor: Executor, fn: Callable[..., _Result], *arguments: object) -> Future[_Result]:
+    """A call handed out; ExecutorBrokenError where its executor takes none."""
+    try:
+        return executor.submit(fn, *arguments)
+    except (OSError, RuntimeError) as error:  # no process can be started, the scheduler is gone; broken, or shut down
+        raise ExecutorBrokenError(f"the executor takes no job: {_said(error)}") from error
+
+
 def _result(executor: Executor, future: Future[_Result]) -> _Result:
     """What a future holds or raises; ExecutorBrokenError where its executor is broken."""
+    while not wait([future], _LOOK_EVERY_S).done:
+        _expect_no_trouble(executor)
     try:
-        while True:
-            try:
-                return future.result(_LOOK_EVERY_S)
-            except TimeoutError:
-                if future.done():  # the worker's own
-                    raise
-                _expect_no_trouble(executor)
+        return future.result()
     except (BrokenExecutor, CancelledError) as error:
         _expect_no_trouble(executor)
         raise ExecutorBrokenError(f"the executor is broken: {_said(error)}") from error

@@ -31,7 +31,7 @@ def opened(name: str, coordinator: Coordinator, *, scheduler: str | None = None)
         scheduler: Address of Dask's scheduler.
 
     Raises:
-        RunError: there is no such factory, it gives no executor, or the cluster cannot be used.
+        RunError: there is no such factory, it fails or gives no executor, or the cluster cannot be used.
     """
     if name == LOCAL:
         yield None
@@ -52,9 +52,13 @@ def opened(name: str, coordinator: Coordinator, *, scheduler: str | None = None)
 def _made(name: str) -> Executor:
     module, _, attribute = name.partition(":")
     try:
-        executor = getattr(importlib.import_module(module), attribute)()
+        factory = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise RunError(f"--executor {name}: {error}") from error
+    try:
+        executor = factory()
+    except Exception as error:  # a stranger's: whatever it meets is one line
+        raise RunError(f"--executor {name}: the factory raised {type(error).__name__}: {error}") from error
     if not isinstance(executor, Executor):
         raise RunError(f"--executor {name}: got {type(executor).__name__}, expected a concurrent.futures.Executor")
     return executor

@@ -9,9 +9,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+_ENDED = ("Z", "X")
+"""States of a process that has ended and is still listed."""
+
 _NAMESPACES = (Path("/proc/self/ns/pid"), Path("/proc/self/ns/mnt"))
 
 
@@ -24,13 +25,14 @@ class Leash:
     Attributes:
         place: Machine and container of the coordinator; empty where the system does not say.
         pid: Its process.
-        started: When that process started, since a number is given again.
+        started: When that process started, in clock ticks since boot: a number is given again, and a time of day would
+            move with the system's clock while jobs run.
         sign: A file that is there for as long as the coordinator wants its jobs to run.
     """
 
     place: str
     pid: int
-    started: float
+    started: int
     sign: Path
 
     def is_cut(self) -> bool:
@@ -38,11 +40,13 @@ class Leash:
         if not self.place or _place() != self.place:
             return False
         try:
-            process = psutil.Process(self.pid)
-            alive = process.create_time() == self.started and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            alive = False
-        return not (alive and self.sign.exists())
+            self.sign.stat()
+            state, started = _stat(self.pid)
+        except PermissionError:  # another user's: nothing can be seen of it
+            return False
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        return state in _ENDED or started != self.started
 
 
 @contextmanager
@@ -51,7 +55,14 @@ def holding() -> Iterator[Leash]:
     with tempfile.TemporaryDirectory(prefix="pacbench-run-") as folder:
         sign = Path(folder, "wanted")
         sign.touch()
-        yield Leash(_place(), os.getpid(), psutil.Process().create_time(), sign)
+        place = _place()
+        yield Leash(place, os.getpid(), _stat(os.getpid())[1] if place else 0, sign)
+
+
+def _stat(pid: int) -> tuple[str, int]:
+    """A process's state, and when it started in clock ticks since boot (proc(5), fields 3 and 22)."""
+    after_name = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    return after_name[0], int(after_name[19])
 
 
 def _place() -> str:

@@ -1,4 +1,4 @@
-"""Timing by pytest-benchmark, with fixed rounds: the fixture `measure`."""
+"""Timing by pytest-benchmark, by a number of calls that is fixed before the first of them: the fixture `measure`."""
 
 from __future__ import annotations
 

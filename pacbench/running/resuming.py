@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -58,6 +59,8 @@ def drop_stale(folder: Path, jobs: Iterable[Job]) -> None:
         for pattern in (f"records/{job.name}.jsonl", f"records/{job.name}.gw*.jsonl", f"panels/{job.name}-*.png"):
             for path in folder.glob(pattern):
                 path.unlink()
+        if (pictures := folder / "predictions" / job.name).is_dir():
+            shutil.rmtree(pictures)
 
 
 def reusable_jobs(folder: Path, keys: Mapping[Job, str], say: Callable[[str], None]) -> dict[Job, JobRecord]:

@@ -55,8 +55,8 @@ def session_fixtures(options: SuiteOptions) -> ModuleType:
 
     @pytest.fixture(scope="session")
     def prediction_folder() -> Path | None:
-        """Where predicted label images are written; None where they are not wanted."""
-        return options.folder / "predictions" if options.folder and options.save_predictions else None
+        """Where this job writes predicted label images; None where they are not wanted."""
+        return options.folder / "predictions" / options.job if options.folder and options.save_predictions else None
 
     holder = ModuleType("pacbench_session_fixtures")
     for fixture in (backend, profile, data_root, run_folder, weights, prediction_folder):

@@ -90,9 +90,9 @@ def test_quality(
         added = quality.add(prediction, item.labels, unary)
         record.per_item[item.id] = {"miou": added.miou, "pixel_accuracy": added.pixel_accuracy}
         if prediction_folder is not None:
-            _save(prediction_folder / f"crf-{method.name}-{backend.name}" / f"{item.id}.png", prediction)
+            _save(prediction_folder / method.name / f"{item.id}.png", prediction)
         if item.id == first.id:
-            record.panel(f"crf-{method.name}-{backend.name}", panel(item, prediction))
+            record.panel(method.name, panel(item, prediction))
     result = quality.result()
     for name, value in quality.metrics().items():
         record.metric(name, value)

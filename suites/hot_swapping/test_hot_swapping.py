@@ -84,12 +84,12 @@ def test_quality(
         added = quality.add(prediction, item.labels, beside)
         record.per_item[item.id] = {"miou": added.miou, "pixel_accuracy": added.pixel_accuracy}
         if prediction_folder is not None:
-            path = prediction_folder / f"hot_swapping-{method.name}-{backend.name}" / f"{item.id}.png"
+            path = prediction_folder / method.name / f"{item.id}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(palette_png(prediction))
         if item.id == first.id:
             shown = [item.labels, prediction] if beside is None else [item.labels, beside, prediction]
-            record.panel(f"hot_swapping-{method.name}-{backend.name}", pictures_of(item.image, shown))
+            record.panel(method.name, pictures_of(item.image, shown))
     for name, value in quality.metrics().items():
         record.metric(name, value)
     result = quality.result()

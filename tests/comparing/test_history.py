@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -112,7 +113,57 @@ def test_a_failure_in_the_newest_run_fails(history, fake_run: Callable, tmp_path
     assert "failed: work x a on Made-up, 2 cores, 2 threads: failed in round 3: wrong" in out
     (newest,) = [line for line in series(read(Path("history"))[0]) if line.case == "x"]
     assert len(newest.medians_s) == 4, "the failed run has no number"
-    assert newest.troubles[0][0].commit == "nosuch"
+    assert newest.troubles[0].entry.commit == "nosuch"
+
+
+def test_a_case_that_is_skipped_is_told_and_is_no_failure(history, fake_run: Callable):
+    history([1.0] * 3)
+    run = fake_run(
+        "skips", {"a": 1.0}, {"x": 1.0, "y": 1.0}, rounds=1, settings={"started": "2026-02-01T00:00:00+0000"}
+    )
+    skipped = {"outcome": "skipped", "reason": "pydensecrf2 is not installed"}
+    run.job("work-a-r0", "work", "a", 0, {"x": skipped, "y": {"samples_s": [1.0]}})
+    code, out, _ = history([], "--add", str(run.folder), "--commit", "nosuch", "--fail-on-regression")
+    assert code == 0, out
+    assert "failed:" not in out
+    assert "was skipped in round 0: pydensecrf2 is not installed" in Path("history/report/history.md").read_text()
+
+
+def test_a_smaller_change_for_the_better_hides_no_slowdown(history):
+    code, out, _ = history([1.0] * 6 + [1.3] * 3 + [1.2] * 3, "--fail-on-regression")
+    assert code == 1
+    (said,) = [line for line in out.splitlines() if line.startswith("slower: work x a")]
+    assert float(said.split(": ")[2].split(" %")[0]) == pytest.approx(20, abs=1)
+    assert said.endswith("since commit c0000006 (commit 6)")
+
+
+def test_runs_of_several_time_zones_are_in_the_order_in_which_they_were_made(fake_run: Callable, tmp_path: Path):
+    starts = ["2026-01-01T08:30:00+0200", "2026-01-01T07:00:00+0000", "2026-01-01T02:30:00-0500", "undated"]
+    for number, at in enumerate(starts):
+        run = fake_run(f"run-{number}", {"a": 1.0}, {"x": 1.0}, rounds=1, settings={"started": at})
+        add(tmp_path / "history", entry_of(read_run(run.folder), f"c{number}", ""))
+    assert [entry.commit for entry in read(tmp_path / "history")[0]] == ["c3", "c0", "c1", "c2"]
+
+
+def test_a_case_that_the_newest_run_does_not_have_says_so(history, fake_run: Callable):
+    history([1.0] * 2)
+    run = fake_run("less", {"a": 1.0}, {"x": 1.0}, rounds=1, settings={"started": "2026-02-01T00:00:00+0000"})
+    history([], "--add", str(run.folder), "--commit", "nosuch")
+    told = Path("history/report/history.md").read_text()
+    assert told.count("the newest run of this suite, of commit nosuch, does not have the case") == 1
+    (row,) = [line for line in told.splitlines() if "| y (" in line]
+    assert "| a " in row
+
+
+def test_a_case_without_a_time_and_without_a_reason_is_no_entry(history):
+    history([1.0])
+    (path,) = Path("history").glob("*.json")
+    whole = json.loads(path.read_text())
+    whole["cases"][0]["rounds_s"] = [0.0]
+    Path("history", "bad.json").write_text(json.dumps(whole))
+    code, out, _ = history([])
+    assert code == 1
+    assert "rounds_s: got [0.0], expected positive times or a trouble" in " ".join(out.split())
 
 
 def test_the_folder_is_only_added_to(history, fake_run: Callable):

@@ -18,7 +18,8 @@ from pacbench.comparing.installed_budgets import committed_budgets
 from pacbench.comparing.kernel_trends import kernel_trends
 from pacbench.frame import read_run
 from pacbench.measuring.package_hash import package_hash
-from pacbench.reports.kernel_trends import kernel_plots
+from pacbench.reports.kernel_trends import kernel_figures
+from pacbench.reports.plots import draw_stacked
 from pacbench.resources import ResourceBudget, ResourceRecord, budget_text, write_budget
 
 
@@ -143,7 +144,16 @@ def test_growth_in_small_steps_adds_up(entry: Callable[[int], HistoryEntry]):
     (trend,) = kernel_trends(entries, budgets)
     assert [(change.place, change.text) for change in trend.changes] == [(2, "total instructions 1080, before 1000")]
     assert trend.changes[0].worse
-    assert trend.age == 2
+    assert trend.changes[0].age == 2
+
+
+def test_what_is_better_since_hides_no_growth(history):
+    grown = record(registers=72, shared_bytes=64)
+    code, out = history([budget(record(shared_bytes=64)), budget(grown), budget(record(registers=72))])
+    assert code == 0
+    assert "takes more: gpu sm_90 k float32: registers 72, before 64, since commit c0000001 (commit 1)" in out
+    assert history([], "--fail-on-regression")[0] == 1
+    assert history([budget(record())], "--fail-on-regression")[0] == 0, "mended"
 
 
 def test_another_compiler_is_named(entry: Callable[[int], HistoryEntry]):
@@ -158,7 +168,8 @@ def test_only_kernels_that_changed_have_a_row_and_a_plot(history):
     code, out = history([budget(*kept, record("a"), record("a", "float16"), record("b"))] * 2)
     assert code == 0
     assert "No kernel takes anything else than in the first run." in out
-    assert "No kernel takes anything else" in Path("history/report/history.md").read_text()
+    for name in ("history.md", "index.html"):
+        assert "No kernel takes anything else" in Path("history/report", name).read_text()
     assert not list(Path("history/report/plots").glob("kernel-*"))
     grown = (record("a", registers=72), record("a", "float16", registers=70), record("b"))
     _, out = history([budget(*kept, *grown)])
@@ -178,8 +189,12 @@ def test_a_plot_of_many_variants_is_drawn(entry: Callable[[int], HistoryEntry]):
         return budget(*(record("k$", f"v{number}$", registers=registers) for number in range(20)))
 
     entries = [entry(day).model_copy(update={"budgets": {"gpu": str(day)}}) for day in range(2)]
-    (plot,) = kernel_plots(kernel_trends(entries, {"0": of(64), "1": of(72)})).values()
-    assert plot.startswith(b"\x89PNG")
+    (figures,) = kernel_figures(kernel_trends(entries, {"0": of(64), "1": of(72)})).values()
+    assert [figure.y_title for figure in figures] == ["registers", "spilled bytes", "instructions"]
+    assert len(figures[0].series) == 20
+    assert [point.y for point in figures[0].of("sm_90 v0$")] == [64, 72]
+    assert [(change.x, change.text, change.worse) for change in figures[0].changes] == [(0.5, "c0000001", True)]
+    assert draw_stacked(figures).startswith(b"\x89PNG")
 
 
 def test_a_history_without_budgets_says_nothing_of_kernels(history):

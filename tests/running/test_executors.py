@@ -31,7 +31,7 @@ def test_time(backend, measure):
 def test_quality(backend, record, prediction_folder):
     record.metric("mIoU", 0.5)
     record.panel("example", PNG)
-    prediction_folder.mkdir()
+    prediction_folder.mkdir(parents=True)
     (prediction_folder / f"{backend.name}.png").write_bytes(PNG)
 """
 
@@ -72,7 +72,7 @@ def test_pictures_and_predictions_come_home(runner, write_suite: Callable[..., s
     assert code == 0, run.frame["reason"].tolist()
     (panel,) = run.frame["panel"].dropna()
     assert (runner.folder / panel).is_file()
-    assert (runner.folder / "predictions" / "good.png").is_file()
+    assert len(list((runner.folder / "predictions").glob("work-*-r0/good.png"))) == 1
     assert sorted(path.suffix for path in (runner.folder / "logs").iterdir()) == [".log", ".log"]
 
 
@@ -131,6 +131,7 @@ def test_an_executor_by_a_factory_of_ones_own(runner, tmp_path: Path, monkeypatc
         "from concurrent.futures import ThreadPoolExecutor\n"
         "def make(): return ThreadPoolExecutor(1)\n"
         "def wrong(): return 3\n"
+        "def fails(): raise OSError('no cluster')\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     coordinator = Coordinator(runner.folder, runner.settings(), Console())
@@ -138,6 +139,7 @@ def test_an_executor_by_a_factory_of_ones_own(runner, tmp_path: Path, monkeypatc
         assert runner.run(executor=executor)[1] == 0
     for name, said in {
         "pools:wrong": "got int, expected a concurrent.futures.Executor",
+        "pools:fails": "the factory raised OSError: no cluster",
         "pools:none": "module 'pools' has no attribute 'none'",
         "no_such_module:make": "No module named 'no_such_module'",
     }.items():

@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from run_processes import is_running, wait_for
 
@@ -56,6 +58,23 @@ def test_a_leash_is_cut_when_its_holder_is_gone():
     with holding() as leash:
         assert replace(leash, pid=ended.pid).is_cut()
         assert replace(leash, started=leash.started - 1).is_cut(), "another process that was given the number again"
+
+
+def test_a_leash_holds_though_the_clock_of_the_system_is_set(monkeypatch: pytest.MonkeyPatch):
+    """psutil tells when a process started as a time of day, which moves when the clock is set."""
+    with holding() as leash:
+        monkeypatch.setattr(psutil.Process, "create_time", lambda _: time.time())
+        monkeypatch.setattr(psutil, "boot_time", time.time)
+        assert not leash.is_cut()
+
+
+def test_a_leash_says_nothing_of_another_users_coordinator(monkeypatch: pytest.MonkeyPatch):
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    with holding() as leash:
+        monkeypatch.setattr(Path, "stat", refused)
+        assert not leash.is_cut()
 
 
 def test_a_leash_says_nothing_on_another_machine():

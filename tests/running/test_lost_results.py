@@ -136,6 +136,20 @@ def test_a_broken_executor_is_one_line_and_the_run_goes_on_when_resumed(runner):
     assert [job.job.partition("-")[0] for job in runner.jobs()] == ["gate", "work"], "the gate did not run again"
 
 
+@pytest.mark.parametrize("at", [0, 1], ids=["before the first job", "after the gate"])
+def test_an_executor_that_cannot_reach_its_workers_is_one_line(runner, at: int):
+    """An OSError of the executor's is no folder that cannot be written."""
+
+    class Unreachable(Faulty):
+        def submit(self, fn, /, *arguments, **rest):  # type: ignore[no-untyped-def]
+            if self.turns == at:
+                raise ConnectionRefusedError("the scheduler is gone")
+            return super().submit(fn, *arguments, **rest)
+
+    with pytest.raises(RunError, match=r"^the executor takes no job: ConnectionRefusedError: the scheduler is gone$"):
+        runner.run(executor=Unreachable(lambda result, _: result()))
+
+
 def test_a_process_pool_whose_process_dies_is_one_line(runner, write_suite: Callable[..., str]):
     """Such a pool is broken as a whole: there is no elsewhere to retry."""
     write_suite(

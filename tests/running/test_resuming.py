@@ -20,6 +20,7 @@ from pacbench.records import Environment, RunSettings, read_lines
 from pacbench.running import coordinator as module
 from pacbench.running import job as job_module
 from pacbench.running.job import Job
+from pacbench.running.resuming import drop_stale
 
 
 def test_resume_runs_only_what_is_left(runner):
@@ -36,6 +37,17 @@ def test_resume_runs_only_what_is_left(runner):
     assert code == 0
     assert [job.job.partition("-")[0] for job in runner.jobs()] == ["gate", "work"]
     assert len(run.frame) == 5
+
+
+def test_what_a_job_left_of_another_state_of_the_code_is_removed(tmp_path: Path):
+    """A method that fails now must not have the label images that it predicted before."""
+    job, other = Job("crf", "good"), Job("crf", "good", round=1)
+    names = [kind.format(one.name) for one in (job, other) for kind in ("panels/{}-a.png", "predictions/{}/m/1.png")]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    drop_stale(tmp_path, [job])
+    assert [(tmp_path / name).exists() for name in names] == [False, False, True, True]
 
 
 @pytest.mark.parametrize("change", ["package", "records", "backend", "corrupt"])
