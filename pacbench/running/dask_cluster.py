@@ -50,7 +50,7 @@ class DaskExecutor(WatchedExecutor):
     def trouble(self) -> str | None:
         """That the scheduler is gone, or all of the workers are."""
         scheduler = self._client.scheduler.address if self._client.scheduler is not None else "the scheduler"
-        if self._client.status in ("closed", "closing"):
+        if self._client.status != "running":  # which it is not while it looks for a scheduler that is gone
             return f"lost the scheduler {scheduler}"
         try:
             there = self._client.scheduler_info(n_workers=-1)["workers"]

@@ -125,7 +125,7 @@ def test_the_suite_runs_a_learned_row_on_unaries_from_files(voc: Path) -> None:
     assert not quality.parameters
     assert any(note.endswith("trained.safetensors") for note in quality.notes)
     for part in ("kernel", "steps", "total"):
-        assert len(records[f"test_time[{name}-{part}]"].samples_s) == 3
+        assert len(records[f"test_time[{name}-{part}]"].samples_s) >= 3
     for case in ("test_quality[pac_crf_32_learned]", "test_time[pac_crf_32_learned-total]"):
         assert records[case].outcome == "skipped"
         assert "no weights for this row" in (records[case].reason or "")

@@ -36,7 +36,7 @@ def test_a_missing_mask_is_a_failed_row_and_the_rest_goes_on(voc: Path) -> None:
     assert quality.parameters.keys() == {"weight", "colour_schan", "position_compat"}
     assert any("left out" in note and "SegmentationClass/d.png" in note for note in quality.notes)
     assert any("tuned on 3 images of train only" in note for note in quality.notes)
-    assert len(records["test_time[conv_crf_7-steps]"].samples_s) == 3
+    assert len(records["test_time[conv_crf_7-steps]"].samples_s) >= 3
     assert records["test_time[unary-total]"].outcome == "skipped"
 
 
