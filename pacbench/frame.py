@@ -44,6 +44,7 @@ COLUMNS = {
     "dtype": "name of the dtype",
     "shapes": "dict of shapes by argument",
     "samples_s": "list of raw timings in seconds; of a GPU those that count",
+    "turns": "the turn of each sample, where the process took turns with another; else an empty list",
     "device_samples": "of a GPU, list of dicts of every timing: seconds, clocks, temperature, and why it is left out",
     "median_s": "median of samples_s: of this one process",
     "flops": "floating-point operations of one call",
@@ -63,6 +64,7 @@ COLUMNS = {
 
 _EMPTY: dict[str, Any] = {
     "samples_s": [],
+    "turns": [],
     "device_samples": [],
     "metrics": {},
     "per_item": {},
@@ -187,6 +189,7 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
                 name: [sample for samples in group[name] for sample in samples]
                 for name in ("samples_s", "device_samples")
             },
+            "turns": [],
             "notes": list(dict.fromkeys(note for notes in group["notes"] for note in notes)),
             "median_s": statistics.median(medians) if medians else float("nan"),
             "peak_memory_bytes": memory.median() if len(memory) else float("nan"),

@@ -132,7 +132,8 @@ class CaseRecord(_Line):
     """One case, ended: its outcome, and whatever it measured.
 
     `samples_s` holds the samples that count, so that whoever reads it reads no other. Of a GPU `device_samples` holds
-    all of them, each with the device's state; a record in which the two disagree does not fit the schema.
+    all of them, each with the device's state; a record in which the two disagree does not fit the schema. Where the
+    job took turns with others, `turns` holds the number of the turn of each sample.
     """
 
     kind: Literal["case"] = "case"
@@ -152,6 +153,7 @@ class CaseRecord(_Line):
     dtype: str | None = None
     shapes: dict[str, list[int]] = {}
     samples_s: list[float] = []
+    turns: list[int] = []
     device_samples: list[DeviceSample] = []
     flops: float | None = None
     bytes: float | None = None
@@ -168,6 +170,8 @@ class CaseRecord(_Line):
         kept = [sample.seconds for sample in self.device_samples if sample.left_out is None]
         if self.device_samples and self.samples_s != kept:
             raise ValueError(f"samples_s: got {self.samples_s}, expected the kept device_samples {kept}")
+        if self.turns and len(self.turns) != len(self.samples_s):
+            raise ValueError(f"turns: got {len(self.turns)}, expected one for each of {len(self.samples_s)} samples")
         return self
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pacbench.records import Environment, RecordError, read_one, write_one
 
-from .case_rounds import case_rounds
+from .case_rounds import case_rounds, log_ratio
 from .round_statistics import FEWEST_ROUNDS, Effect, paired_effect, with_slowdown
 from .sides import Side
 from .verdicts import holm, verdict
@@ -95,11 +95,11 @@ def aa_cases(run: int, base: Side, new: Side) -> list[AaCase]:
     before, after = case_rounds(base), case_rounds(new)
     found = []
     for key in before.keys() & after.keys():
-        one, other = before[key].logs, after[key].logs
-        common = sorted(one.keys() & other.keys())
+        one, other = before[key], after[key]
+        common = sorted(one.logs.keys() & other.logs.keys())
         if len(common) >= FEWEST_ROUNDS:
-            name = f"{key.suite} {key.case}"
-            found.append(AaCase(run=run, case=name, log_ratios=[other[number] - one[number] for number in common]))
+            ratios = [log_ratio(one, other, number) for number in common]
+            found.append(AaCase(run=run, case=f"{key.suite} {key.case}", log_ratios=ratios))
     return sorted(found, key=lambda case: case.case)
 
 

@@ -1,8 +1,14 @@
-"""One case on one side: the logarithm of each round's median, or why there is none."""
+"""One case on one side: the logarithm of each round's median, or why there is none; and a round of both sides.
+
+Where the processes of both sides took turns in a round, its log-ratio is the median over the turns of the difference
+of two neighbouring turns: what slows the machine down for longer than a turn is then in both, and cancels.
+"""
 
 from __future__ import annotations
 
 import math
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -30,6 +36,7 @@ class CaseRounds:
         method: The method, such as ``reference:conv2d``.
         logs: By round, log of the median in seconds.
         seconds: The rounds' medians.
+        turns: By round, log of the median of each turn; empty for a round without turns, or in ratios to a reference.
         machines: By round, the machine that an executor ran it on; None where the run's own did.
         work: What was computed.
         reference: The case that its times were divided by; None where they are seconds.
@@ -41,6 +48,7 @@ class CaseRounds:
     method: str | None = None
     logs: dict[int, float] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
+    turns: dict[int, dict[int, float]] = field(default_factory=dict)
     machines: dict[int, str | None] = field(default_factory=dict)
     work: tuple[Any, ...] = ()
     reference: str | None = None
@@ -57,6 +65,15 @@ class CaseRounds:
         """What this side computed where the other computed something else."""
         names = zip(_WORK, self.work, other.work, strict=True)
         return ", ".join(f"{name} {mine}" for name, mine, its in names if mine != its)
+
+
+def log_ratio(base: CaseRounds, new: CaseRounds, number: int) -> float:
+    """Log of NEW / BASE in a round that both have: over the turns that both took, else of the rounds' medians."""
+    before, after = base.turns.get(number, {}), new.turns.get(number, {})
+    common = before.keys() & after.keys()
+    if common:
+        return statistics.median(after[turn] - before[turn] for turn in common)
+    return new.logs[number] - base.logs[number]
 
 
 def case_rounds(side: Side) -> dict[Key, CaseRounds]:
@@ -99,7 +116,15 @@ def _case_rounds(rows: list[dict[str, Any]], planned: int) -> CaseRounds:
     logs = {number: math.log(value) for number, value in seconds.items()}
     work = tuple(_plain(first[name]) for name in _WORK)
     machines = {int(row["round"]): row["machine"] for row in rows if int(row["round"]) in seconds}
-    return CaseRounds(backend, method, logs, list(seconds.values()), machines, work)
+    turns = {int(row["round"]): _turn_logs(row["samples_s"], row["turns"]) for row in rows if row["turns"]}
+    return CaseRounds(backend, method, logs, list(seconds.values()), turns, machines, work)
+
+
+def _turn_logs(samples_s: Sequence[float], turns: Sequence[int]) -> dict[int, float]:
+    found: dict[int, list[float]] = {}
+    for turn, sample in zip(turns, samples_s, strict=False):
+        found.setdefault(turn, []).append(sample)
+    return {turn: math.log(median) for turn, each in found.items() if (median := statistics.median(each)) > 0}
 
 
 def _participle(outcome: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel, ConfigDict
 
 from . import reference_cases
-from .case_rounds import CaseRounds, Key, case_rounds
+from .case_rounds import CaseRounds, Key, case_rounds, log_ratio
 from .circumstances import changed_suites, differences, several_machines
 from .resource_changes import ResourceChange
 from .round_statistics import FEWEST_ROUNDS, LEVEL, Effect, paired_effect, rounds_needed, unpaired_effect
@@ -164,7 +164,7 @@ def _pair(key: Key, base: CaseRounds, new: CaseRounds, *, paired: bool) -> _Pair
             reason += f"; {len(both) - len(common)} were measured on two machines and make no pair"
         return _Pair(key, base, new, None, reason, rounds)
     if paired:
-        effect = paired_effect([new.logs[number] - base.logs[number] for number in common])
+        effect = paired_effect([log_ratio(base, new, number) for number in common])
     else:
         effect = unpaired_effect(list(base.logs.values()), list(new.logs.values()))
     return _Pair(key, base, new, effect, None, rounds)
@@ -237,6 +237,11 @@ def _remarks(base: Side, new: Side, paired: bool, across: bool, compared: Sequen
     what = "time divided by that of the run's own reference case" if across else "time"
     if paired:
         how = "rounds were measured in turns and are compared in pairs (Wilcoxon's signed-rank test)"
+        if any(pair.base.turns and pair.new.turns for pair in compared):
+            how += (
+                "; in a round both processes were alive and took turns of some milliseconds, and its ratio is the "
+                "median over neighbouring turns"
+            )
     else:
         how = (
             "the two were measured at different times, so that their rounds are not paired (Mann-Whitney's test): what "

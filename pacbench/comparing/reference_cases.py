@@ -36,7 +36,7 @@ def relative(cases: dict[Key, CaseRounds]) -> dict[Key, CaseRounds]:
             number: value - reference.logs[number] for number, value in case.logs.items() if number in reference.logs
         }
         seconds = [math.exp(value) for value in logs.values()]
-        found[key] = replace(case, logs=logs, seconds=seconds, reference=name)
+        found[key] = replace(case, logs=logs, seconds=seconds, turns={}, reference=name)
     return found
 
 

@@ -1,7 +1,7 @@
 """The statistics of a comparison: the unit is the round, one number a process.
 
 Samples inside one process share its memory layout, its clock and its neighbours, so that they say little about the
-next process. What enters here is therefore one median a round. Paired rounds (both sides measured in turns) give one
+next process. What enters here is therefore one number a round. Paired rounds (both sides measured in turns) give one
 log-ratio each: Wilcoxon's signed-rank test, exact for few rounds, with the estimate that belongs to it, the median of
 all pairwise means (Hodges and Lehmann 1963), which a few disturbed rounds hardly move. Unpaired rounds give
 Mann-Whitney's test and the median of all pairwise differences. Intervals are percentiles of a bootstrap over rounds,

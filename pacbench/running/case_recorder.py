@@ -20,6 +20,7 @@ class CaseRecorder:
         per_item: For each item of a data set, its metrics.
         parameters: Scalars of the method, such as tuned weights.
         samples_s: Raw timings in seconds; of a GPU those that count.
+        turns: The turn of each sample, where the job took turns with others.
         device_samples: Of a GPU every timing, with the device's state.
         peak_memory_bytes: Peak memory of one call beyond what was held before it.
     """
@@ -29,6 +30,7 @@ class CaseRecorder:
         self.per_item: dict[str, dict[str, float]] = {}
         self.parameters: dict[str, float] = {}
         self.samples_s: list[float] = []
+        self.turns: list[int] = []
         self.device_samples: list[DeviceSample] = []
         self.peak_memory_bytes: int | None = None
         self._description: dict[str, Any] = {}
@@ -105,6 +107,7 @@ class CaseRecorder:
             "per_item": {item: _floats(metrics) for item, metrics in self.per_item.items()},
             "parameters": _floats(self.parameters),
             "samples_s": [float(sample) for sample in self.samples_s],
+            "turns": list(self.turns),
             "device_samples": list(self.device_samples),
             "peak_memory_bytes": self.peak_memory_bytes,
             "notes": list(self._notes),

@@ -26,6 +26,7 @@ from .progress import RunProgress
 from .resuming import drop_stale, job_keys, reusable_jobs
 from .run_lock import locked
 from .run_session import RunSession
+from .side_by_side import do_together, together
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,8 @@ class Coordinator:
 def run_interleaved(coordinators: Sequence[Coordinator]) -> list[Run] | None:
     """Run several runs in turns: the gates of all, then round by round and suite by suite, one job of each.
 
+    Those jobs run side by side and take turns at each case, call by call, where `side_by_side.together` says so.
+
     Returns:
         What each folder says, in the order given; None after Ctrl-C.
 
@@ -147,11 +150,12 @@ def run_interleaved(coordinators: Sequence[Coordinator]) -> list[Run] | None:
 
 
 def _run_here(sessions: Sequence[RunSession], progress: RunProgress) -> None:
-    for session, job in in_turns(sessions):
-        if job not in session.kept:
-            progress.begin(f"{session.label}{job.name}")
-        record = session.do(job)
-        progress.end(record, session.count(job), kept=job in session.kept, label=session.label)
+    for pairs in together(in_turns(sessions)):
+        begun = [f"{session.label}{job.name}" for session, job in pairs if job not in session.kept]
+        if begun:
+            progress.begin(" | ".join(begun))
+        for (session, job), record in zip(pairs, do_together(pairs), strict=True):
+            progress.end(record, session.count(job), kept=job in session.kept, label=session.label)
 
 
 def in_turns(sessions: Sequence[RunSession]) -> list[tuple[RunSession, Job]]:

@@ -15,6 +15,7 @@ from .memory_watch import default_limit_bytes
 from .parent_process import VARIABLE as COORDINATOR
 from .probes import job_environment
 from .process import run_to_end
+from .seat import VARIABLE as SEAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ def run_job(
     *,
     python: str,
     inherited: Collection[int] = (),
+    seat: int | None = None,
     stopped: Callable[[], bool] | None = None,
 ) -> JobEnd:
     """Run a job in a subprocess that ends with this process; timeout and memory are watched here.
@@ -63,6 +65,7 @@ def run_job(
         folder: Where it runs, logs and records.
         python: The interpreter.
         inherited: File descriptors that it keeps open.
+        seat: File descriptor of its seat, where it takes turns with other jobs.
         stopped: Asked several times a second whether the job is no longer wanted.
 
     Raises:
@@ -70,13 +73,14 @@ def run_job(
         OSError: the folder cannot be written.
     """
     log = folder / "logs" / f"{order.job.name}.log"
+    seated = {} if seat is None else {SEAT: str(seat)}
     end = run_to_end(
         [python, *order.words],
         log,
-        environment=job_environment(order.allocator) | {COORDINATOR: str(os.getpid())},
+        environment=job_environment(order.allocator) | {COORDINATOR: str(os.getpid())} | seated,
         timeout_s=order.timeout_s,
         memory_limit_bytes=order.memory_limit_bytes or default_limit_bytes(),
-        inherited=inherited,
+        inherited=(*inherited, *(() if seat is None else (seat,))),
         folder=folder,
         stopped=stopped,
     )

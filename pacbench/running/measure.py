@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -16,18 +17,26 @@ from pacbench.measuring.peak_memory import peak_memory
 
 from .case_recorder import CaseRecorder
 from .profiles import Profile
+from .seat import Seat, Turns
 
 Result = TypeVar("Result")
 Setup = Callable[[], "tuple[tuple[Any, ...], dict[str, Any]] | None"]
+
+_LEAST_KNOWN = 3
+"""Calls from which the length of a turn is told: the first of a process may take ten times as long as the next."""
 
 
 class Measure:
     """Times a call and measures its peak memory; what it finds goes to the case's record."""
 
-    def __init__(self, benchmark: Any, recorder: CaseRecorder, profile: Profile) -> None:
+    def __init__(
+        self, benchmark: Any, recorder: CaseRecorder, profile: Profile, *, seat: Seat | None = None, case: str = ""
+    ) -> None:
         self._benchmark = benchmark
         self._recorder = recorder
         self._profile = profile
+        self._seat = seat
+        self._case = case
         self._used = False
 
     def __call__(
@@ -64,9 +73,14 @@ class Measure:
             result = self._timed_on_device(timer, fn, rounds or self._profile.timed_calls, warmup, setup)
         else:
             fn = _synchronised(fn)
-            seconds = self._warmed_up(fn, warmup, setup) if self._benchmark.enabled else 0.0
-            rounds = rounds or self._profile.calls(seconds)
-            result = self._benchmark.pedantic(fn, setup=setup, rounds=rounds, iterations=1)
+            least = warmup if self._seat is None else max(warmup, _LEAST_KNOWN)
+            seconds = self._warmed_up(fn, least, setup) if self._benchmark.enabled else 0.0
+            turns = self._meet(seconds, rounds)
+            if turns is not None:
+                result = self._timed_in_turns(turns, fn, setup)
+            else:
+                rounds = rounds or self._profile.calls(seconds)
+                result = self._benchmark.pedantic(fn, setup=setup, rounds=rounds, iterations=1)
             if self._benchmark.stats is None:
                 return result
             self._recorder.samples_s = list(self._benchmark.stats.stats.data)
@@ -85,6 +99,44 @@ class Measure:
             fn(*args, **kwargs)
             calls, fastest = calls + 1, min(fastest, time.perf_counter() - start)
         return fastest
+
+    def _meet(self, seconds: float, rounds: int | None) -> Turns | None:
+        """Wait for the jobs that run side by side with this one; None where there is none, or none comes here."""
+        if self._seat is None or not self._benchmark.enabled:
+            return None
+        profile, torch = self._profile, sys.modules.get("torch")
+        return self._seat.arrive(
+            self._case, seconds, rounds=rounds, least=profile.timed_calls, timed_s=profile.timed_s,
+            one_thread=torch is not None and torch.get_num_threads() == 1,
+        )  # fmt: skip
+
+    def _timed_in_turns(self, turns: Turns, fn: Callable[..., Result], setup: Setup | None) -> Result:
+        """Time by pytest-benchmark's rounds, some of them in each turn."""
+        seat = self._seat
+        assert seat is not None
+        wanted, ended = turns.number * turns.calls, 0
+
+        def given() -> tuple[tuple[Any, ...], dict[str, Any]]:
+            return (setup() if setup is not None else None) or ((), {})
+
+        def prepare() -> tuple[tuple[Any, ...], dict[str, Any]]:
+            if ended < wanted and ended % turns.calls == 0:
+                seat.begin_turn()
+                if turns.warmed:
+                    args, kwargs = given()
+                    fn(*args, **kwargs)
+            return given()
+
+        def end(*_args: Any, **_kwargs: Any) -> None:
+            nonlocal ended
+            ended += 1
+            if ended <= wanted and ended % turns.calls == 0:
+                seat.end_turn()
+
+        with turns.on_their_core():
+            result: Result = self._benchmark.pedantic(fn, setup=prepare, teardown=end, rounds=wanted, iterations=1)
+        self._recorder.turns = [sample // turns.calls for sample in range(wanted)]
+        return result
 
     def _timed_on_device(
         self, timer: DeviceTimer, fn: Callable[..., Result], rounds: int, warmup: int, setup: Setup | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,6 +119,30 @@ class RunSession:
             return ""
         counts = Counter(line.outcome for line in lines if isinstance(line, CaseRecord))
         return ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+
+    def run_beside(self, job: Job, seat: int, unwanted: Callable[[], bool]) -> JobEnd:
+        """Run a job that takes turns with others, in a thread of its own; `ended` writes down what comes of it.
+
+        Args:
+            job: The job, neither kept nor withheld.
+            seat: File descriptor of its seat.
+            unwanted: Asked several times a second whether it is to be ended.
+
+        Raises:
+            Stopped: it was unwanted.
+            OSError: the folder cannot be written.
+        """
+        drop_stale(self.folder, [job])
+        order = self._order(job, self._command(job))
+        return run_job(
+            order, self.folder, python=self.python, inherited=(self.lock,), seat=seat, stopped=unwanted
+        )  # fmt: skip
+
+    def ended(self, job: Job, end: JobEnd) -> JobRecord:
+        """Write down how a job of `run_beside` ended."""
+        record = self._end(job, end)
+        self._judge(job)
+        return record
 
     def _run(self, job: Job) -> JobRecord:
         drop_stale(self.folder, [job])

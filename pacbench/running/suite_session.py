@@ -18,6 +18,7 @@ from .measure import Measure
 from .parent_process import end_with_coordinator
 from .poisoned_device import poison
 from .profiles import PROFILES
+from .seat import taken
 from .suite_options import WORKER_INPUT, SuiteOptions
 
 MARKERS = (
@@ -41,6 +42,7 @@ class SuiteSession:
         self._worker: str | None = getattr(config, "workerinput", {}).get("workerid")
         if self._worker is None:
             end_with_coordinator()
+        self._seat = taken() if self._worker is None else None
         for marker in MARKERS:
             config.addinivalue_line("markers", marker)
 
@@ -52,9 +54,10 @@ class SuiteSession:
         return recorder
 
     @pytest.fixture
-    def measure(self, record: CaseRecorder, benchmark: Any) -> Iterator[Measure]:
+    def measure(self, request: pytest.FixtureRequest, record: CaseRecorder, benchmark: Any) -> Iterator[Measure]:
         """Times a call and measures its peak memory."""
-        measure = Measure(benchmark, record, PROFILES[self._options.profile])
+        case = case_name(request.node, self._options.backends).case
+        measure = Measure(benchmark, record, PROFILES[self._options.profile], seat=self._seat, case=case)
         yield measure
         measure.finish()
 
@@ -90,6 +93,8 @@ class SuiteSession:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Write down what is about to run; of pytest-xdist's workers, which all collect, only the first."""
         options = self._options
+        if self._seat is not None:
+            self._seat.announce([case_name(item, options.backends).case for item in session.items])
         if options.folder is None or self._worker not in (None, "gw0"):
             return
         if self._worker is None and session.config.getoption("dist", "no") != "no":

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
+from pacbench.comparing.case_rounds import CaseRounds, case_rounds, log_ratio
 from pacbench.comparing.comparison import ComparedCase, Comparison, compare, exit_code
 from pacbench.comparing.sides import SideError, read_sides
 from pacbench.records import CaseRecord, append, read_lines
@@ -284,3 +287,37 @@ def test_a_class_is_a_backend_too(fake_run: Callable):
     folder = fake_run("run", {"module:Class": 1.0, "b": 1.0}, CASES).folder
     base, _ = read_sides(f"{folder}:module:Class", f"{folder}:b")
     assert base.backend == "module:Class"
+
+
+def test_what_slows_the_machine_down_for_longer_than_a_turn_cancels():
+    base, new = CaseRounds("a", logs={0: 0.0}, turns={0: {}}), CaseRounds("a", logs={0: 1.0}, turns={0: {}})
+    assert log_ratio(base, new, 0) == 1.0, "without turns the rounds' medians count"
+    machine = [0.0, 0.0, 0.7, 0.7, 0.7, 0.0, 0.7]
+    base.turns[0].update(enumerate(machine))
+    new.turns[0].update({turn: slow + 0.05 for turn, slow in enumerate(machine)})
+    new.turns[0][1] += 0.7  # a neighbour came between the two turns
+    assert log_ratio(base, new, 0) == pytest.approx(0.05)
+
+
+def test_turns_are_read_from_the_records(fake_run: Callable):
+    run = fake_run("run", {"a": 1.0, "b": 1.0}, {"x": 1e-3}, rounds=5)
+    for backend, factor in (("a", 1.0), ("b", 1.2)):
+        for number in range(5):
+            samples = [factor * slow * 1e-3 for slow in (1, 1, 2, 2, 2, 2)]
+            run.job(
+                f"work-{backend}-r{number}", "work", backend, number,
+                {"x": {"samples_s": samples, "turns": [0, 0, 1, 1, 2, 2]}},
+            )  # fmt: skip
+    sides = read_sides(f"{run.folder}:a", f"{run.folder}:b")
+    turns = next(found.turns for key, found in case_rounds(sides[1]).items() if key.case == "x")
+    assert turns[4] == pytest.approx({0: math.log(1.2e-3), 1: math.log(2.4e-3), 2: math.log(2.4e-3)})
+    found = compare(*sides)
+    assert case(found, "x").ratio == pytest.approx(1.2)
+    assert "took turns" in found.remarks[0]
+
+
+def test_a_turn_for_each_sample():
+    with pytest.raises(ValidationError, match="turns: got 1, expected one for each of 2 samples"):
+        CaseRecord(
+            job="j", suite="s", case="c", backend="b", round=0, outcome="passed", samples_s=[1.0, 2.0], turns=[0]
+        )  # fmt: skip

@@ -2,15 +2,18 @@
 
 Each run is a test that writes its comparisons down as it ends, so that the whole resumes where it was stopped; the last
 test counts what has been written. An A/A comparison is `native` against itself; a planted one is `native` against the
-same backend slowed down by a spin, forwards, on operators whose time is all the backend's. Wants a quiet
-machine, and one process (`pytest -n 0`).
+same backend slowed down by a spin, forwards, on operators whose time is all the backend's. Wants one process
+(`pytest -n 0`).
 """
 
 from __future__ import annotations
 
 import io
 import os
+import shlex
+import sys
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -23,50 +26,67 @@ from pacbench import comparing, compiled, get_backend, measuring, running
 from pacbench.backends import native
 from pacbench.comparing.comparison import Comparison, compare
 from pacbench.comparing.interleaved_runs import Code, measure_in_turns
-from pacbench.comparing.sides import read_sides
+from pacbench.comparing.sides import Side
 from pacbench.measuring.processor import processor_name
 from pacbench.records import RunSettings
-from pacbench.running.coordinator import Coordinator
+from pacbench.running.coordinator import Coordinator, run_interleaved
 from pacbench.suites import operators
 
 SOURCES = [Path(package.__path__[0]) for package in (comparing, measuring, running, operators, native, compiled)]
 """What the figures depend on: how is measured and compared, and what is timed. And on the machine."""
 
-ROUNDS = 20
-RUNS = {"A/A": 10, "planted": 8}
-"""Runs of each kind: 10 of some 30 cases, 8 of 5 cases, each with both slowdowns."""
+ROUNDS = 10
+RUNS = {"A/A": 10, "planted": 7}
+"""Runs of each kind: 10 of 22 cases, 7 of 6 cases, each with both slowdowns."""
+
+THREADS = 1
 
 LEAST = {"A/A": 200, "10 %": 40, "5 %": 40}
 """Comparisons of each kind that the figures take."""
 
-SLOWED = {"10 %": "slowed_backends:Slowed10", "5 %": "slowed_backends:Slowed5"}
-_PLANTED_CASES = "test_time and not backward and (W1 or W2 or W4 or W5)"
+SLOWED = {"10 %": "1.10", "5 %": "1.05"}
+_BACKEND = "slowed_backends:Slowed"
+_PLANTED_CASES = "test_time and not backward and not W3"
 """W3 spends time in torch's softmax, which nobody slows down."""
 
 
-def _settings(backends: list[str], cases: str | None) -> RunSettings:
+def _settings(backend: str, cases: str | None) -> RunSettings:
     return RunSettings(
-        suites=["operators"], backends=backends, profile="quick", rounds=ROUNDS, cases=cases, allocator="kept",
+        suites=["operators"], backends=[backend], profile="quick", rounds=ROUNDS, cases=cases, allocator="kept",
         timeout_s=600.0, command="tests/deep/test_comparison_rates.py", started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     )  # fmt: skip
 
 
 def _machine() -> dict[str, Any]:
-    return {"processor": processor_name(), "rounds": ROUNDS}
+    return {"processor": processor_name(), "rounds": ROUNDS, "threads": THREADS}
 
 
 def _compared(kind: str, folder: Path) -> dict[str, Comparison]:
     """Measure once; the comparisons by what they are of."""
     console = Console(file=io.StringIO())
     if kind == "A/A":
-        sides = measure_in_turns(folder, _settings(["native"], None), (Code(), Code()), console)
+        sides = measure_in_turns(folder, _settings("native", None), (Code(), Code()), console)
         assert sides is not None
         return {kind: compare(*sides)}
-    run, code = Coordinator(
-        folder, _settings(["native", *SLOWED.values()], _PLANTED_CASES), console, measure_roof=False
-    ).run()
-    assert code == 0, run.frame[run.frame["outcome"] != "passed"] if run is not None else "interrupted"
-    return {share: compare(*read_sides(f"{folder}:native", f"{folder}:{name}")) for share, name in SLOWED.items()}
+    settings = _settings(_BACKEND, _PLANTED_CASES).model_copy(update={"interleaved": uuid.uuid4().hex})
+    runs = run_interleaved([
+        Coordinator(
+            folder / name, settings, console, measure_roof=False, python=_python(folder / name, slowdown), label=name
+        )
+        for name, slowdown in {"base": "1", **SLOWED}.items()
+    ])  # fmt: skip
+    assert runs is not None, "interrupted"
+    base, *slower = (Side(str(run.folder), run, None) for run in runs)
+    return {name: compare(base, side) for name, side in zip(SLOWED, slower, strict=True)}
+
+
+def _python(folder: Path, slowdown: str) -> str:
+    """This interpreter, which has the backend slowed down."""
+    folder.mkdir(parents=True)
+    path = folder / "python"
+    path.write_text(f'#!/bin/sh\nexport SLOWDOWN={slowdown}\nexec {shlex.quote(sys.executable)} "$@"\n')
+    path.chmod(0o755)
+    return str(path)
 
 
 @pytest.mark.deep
@@ -88,6 +108,7 @@ def test_run(
     writing = {share: green_once("comparison_rates", SOURCES, **_machine(), kind=share, run=number) for share in shares}
     path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
     monkeypatch.setenv("PYTHONPATH", path)
+    monkeypatch.setenv("OMP_NUM_THREADS", str(THREADS))
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     for share, comparison in _compared(kind, tmp_path / "run").items():
         cases = {

@@ -1,8 +1,12 @@
-"""The native backend, slowed down by a known share of the time of each call: it spins on the CPU after the work."""
+"""The native backend, slowed down by a known share of the time of each call: it spins on the CPU after the work.
+
+The factor stands in the environment variable SLOWDOWN, so that two sides of a comparison differ in nothing else.
+"""
 
 from __future__ import annotations
 
 import functools
+import os
 import time
 from typing import Any, ClassVar
 
@@ -11,19 +15,16 @@ from pacbench.calls import OPERATORS
 
 
 class Slowed(NativeBackend):
-    """`native` with every operator slowed down by the factor `slowdown`; forwards only."""
+    """`native` with every operator slowed down; forwards only."""
 
-    slowdown: ClassVar[float] = 1.0
+    name: ClassVar[str] = "slowed"
+    summary: ClassVar[str] = "native, slowed down"
 
     def __init__(self) -> None:
+        self._slowdown = float(os.environ.get("SLOWDOWN", "1"))
         self._inside = False
         for name in OPERATORS:
             setattr(self, name, self._slowed(getattr(super(), name)))
-
-    def __init_subclass__(cls, **keywords: Any) -> None:
-        super().__init_subclass__(**keywords)
-        cls.name = cls.__name__
-        cls.summary = f"native, {100 * (cls.slowdown - 1):.0f} % slower"
 
     def registered_op(self, call: Any) -> None:
         """None, so that every call comes through the operators here."""
@@ -39,16 +40,8 @@ class Slowed(NativeBackend):
                 return operator(*arguments, **keywords)
             finally:
                 self._inside = False
-                end = start + self.slowdown * (time.perf_counter() - start)
+                end = start + self._slowdown * (time.perf_counter() - start)
                 while time.perf_counter() < end:
                     pass
 
         return call
-
-
-class Slowed10(Slowed):
-    slowdown = 1.10
-
-
-class Slowed5(Slowed):
-    slowdown = 1.05
