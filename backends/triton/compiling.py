@@ -26,7 +26,7 @@ from pacbench.errors import UnavailableError
 from pacbench.resources import ResourceRecord, occupancy
 
 from .availability import interpreting
-from .launching import PlannedLaunch, kernel_named
+from .launching import PlannedLaunch, kernel_named, kernel_told_widths
 from .predicting import bytes_moved, pixels
 from .workloads import WORKLOADS, Workload, launches
 
@@ -104,7 +104,8 @@ class Compiled:
 def specification(launch: PlannedLaunch) -> Specification:
     """What a launch is specialised on: as `triton.jit` does it, sizes of 1 become constants, multiples of 16 known."""
     signature, constants, aligned = [], [], []
-    for parameter in kernel_named(launch.kernel).params:
+    kernel = kernel_told_widths(launch.kernel) if launch.widths_told else kernel_named(launch.kernel)
+    for parameter in kernel.params:
         value = launch.arguments[parameter.name]
         if isinstance(value, Tensor):
             signature.append((parameter.name, f"*{_TYPES[value.dtype]}"))

@@ -44,8 +44,12 @@ TENSOR_CORE_TILES: tuple[Tile, ...] = (
     Tile(8, 16, 32, 64, 16, warps=8),
     Tile(8, 16, 32, 32, 16, warps=4),
     Tile(4, 16, 64, 64, 16),
+    Tile(4, 16, 32, 64, 16, stages=1),
 )
-"""For 16-bit floats and tf32: 64 pixels are the rows of one warp group's product."""
+"""For 16-bit floats and tf32: 64 pixels are the rows of one warp group's product.
+
+With one stage nothing passes through shared memory on its way to be scaled; no GPU has timed that yet.
+"""
 
 PLAIN_TILES: tuple[Tile, ...] = (
     Tile(4, 16, 16, 32, 16, stages=3),
@@ -57,14 +61,26 @@ PLAIN_TILES: tuple[Tile, ...] = (
 )
 """For float32 in IEEE precision and float64, whose sums take more registers."""
 
+BY_PHASES = " by phases"
+"""What the name of a kernel that computes a transposed operator phase by phase ends with, in `STAGES`."""
+
 STAGES: Mapping[tuple[str, str, int], int] = {
-    ("gather_contraction", "ieee", 4): 2,
-    ("gather_contraction", "ieee", 8): 2,
+    ("gather_contraction" + BY_PHASES, "ieee", 4): 2,
     ("kernel_gradient", "ieee", 4): 2,
     ("weight_gradient", "ieee", 4): 2,
     ("weight_gradient", "ieee", 8): 1,
 }
-"""Pipeline of the kernels that spill on sm_90 with the first candidate's, by precision and bytes of a value."""
+"""Pipelines other than the first candidate's, by kernel, precision and bytes of a value.
+
+That of the transposed convolution in float32 was a fifth faster on an H200; the others' kernels spill on sm_90 with the
+first candidate's.
+"""
+
+SCALED_FROM_SHARED_MEMORY = ("gather_contraction", "weight_gradient")
+"""Kernels that read a tile of pixels back from the pipeline's shared memory and scale it before it is multiplied.
+
+`kernel_gradient` multiplies what lies there as it is, and the compiler lays it there as the product wants it.
+"""
 
 SMALLEST = 16
 """Channels below which a product has no instruction in some dtype (Triton 3.9, sm_80 and sm_90)."""
@@ -124,6 +140,16 @@ def registers(tile: Tile, item_size: int) -> int:
 def shared(tile: Tile, item_size: int) -> int:
     """Bytes of shared memory of a block: both operands of a product, once for each stage of the pipeline."""
     return (tile.pixels + tile.outer) * tile.inner * item_size * tile.stages
+
+
+def widths_told(kernel: str, tile: Tile, item_size: int) -> bool:
+    """Whether the compiler is told that widths are multiples of 16: `kernels/device_function.py` says what follows.
+
+    Only where a pipeline copies values into shared memory and the kernel reads them back to scale them. Pipelines copy
+    values of 4 bytes or more; those of one pixel a lane lie there channels first, all lanes in one bank. On an H200
+    telling made these kernels 1.2 to 5 times faster for W1 and W2 (reports/reference/gpu_h200_second_run).
+    """
+    return kernel in SCALED_FROM_SHARED_MEMORY and item_size >= 4 and tile.stages > 1
 
 
 def interpreted(height: int, width: int, inner: int, outer: int, guide: int) -> Tile:

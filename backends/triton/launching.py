@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .availability import interpreting
-from .configurations import Tile, candidates, interpreted
+from .configurations import BY_PHASES, Tile, candidates, interpreted, widths_told
 from .tuning import Key, chosen
 
 _MODULES = {
@@ -48,6 +48,7 @@ class PlannedLaunch:
     programs: int
     tile: Tile
     arguments: Mapping[str, Any]
+    widths_told: bool
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,14 @@ def kernel_named(name: str) -> Any:
     return getattr(import_module(f".kernels.{_MODULES[name]}", __package__), name)
 
 
+@cache
+def kernel_told_widths(name: str) -> Any:
+    """The kernel of that name whose compiler is told which widths are multiples of 16."""
+    from .kernels.device_function import told_widths
+
+    return told_widths(kernel_named(name))
+
+
 class Launch:
     """One launch, set up step by step: what it computes over, then the arguments."""
 
@@ -105,7 +114,8 @@ class Launch:
     ) -> Launch:
         """Cover the pixels of images of that size, phase by phase."""
         height, width = (-(-length // count) for length, count in zip(size, phases, strict=True))
-        tile = self._tile = self._chosen(height, width, inner, outer, guide_channels)
+        by_phases = BY_PHASES if phases != (1, 1) else ""
+        tile = self._tile = self._chosen(height, width, inner, outer, guide_channels, self.kernel + by_phases)
         rows, columns = -(-height // tile.height), -(-width // tile.width)
         self.tiles = rows * columns
         self.programs = self.tiles * phases[0] * phases[1] * images
@@ -130,7 +140,7 @@ class Launch:
         self, size: Sequence[int], images: int, taps: int, *, near: int, far: int, guide_channels: int
     ) -> Launch:
         """Cover filters (taps, far, near); the pixels of all images are split into parts."""
-        tile = self._tile = self._chosen(size[0], size[1], near, far, guide_channels)
+        tile = self._tile = self._chosen(size[0], size[1], near, far, guide_channels, self.kernel)
         rows, columns = -(-size[0] // tile.height), -(-size[1] // tile.width)
         self.tiles = rows * columns
         all_tiles = self.tiles * images
@@ -158,11 +168,13 @@ class Launch:
         if self.kernel in PRODUCTS:
             arguments["PRECISION"] = precision(self.like.dtype)
         plan = _plan.get()
+        told = widths_told(self.kernel, self._tile, self.like.element_size())
         if plan is not None:
-            plan.launches.append(PlannedLaunch(self.kernel, self.programs, self._tile, arguments))
+            plan.launches.append(PlannedLaunch(self.kernel, self.programs, self._tile, arguments, told))
             return
+        kernel = kernel_told_widths(self.kernel) if told and not interpreting() else kernel_named(self.kernel)
         with _device_of(self.like):
-            kernel_named(self.kernel)[(self.programs,)](
+            kernel[(self.programs,)](
                 **arguments,
                 num_warps=self._tile.warps,
                 num_stages=self._tile.stages,
@@ -174,16 +186,16 @@ class Launch:
         self._arguments[name] = blocks
         self.programs *= blocks
 
-    def _chosen(self, height: int, width: int, inner: int, outer: int, guide_channels: int) -> Tile:
+    def _chosen(self, height: int, width: int, inner: int, outer: int, guide_channels: int, kernel: str) -> Tile:
         plan = _plan.get()
         if plan is None and interpreting():
             return interpreted(height, width, inner, outer, guide_channels)
         target = None if plan is None else plan.target
         if self.kernel not in PRODUCTS:
             # The adapting kernel is computed once for all channels that a program holds.
-            return candidates(self.kernel, "narrow", 4, inner, outer, guide_channels, target)[0]
+            return candidates(kernel, "narrow", 4, inner, outer, guide_channels, target)[0]
         how = precision(self.like.dtype) if self.like.element_size() >= 4 else "narrow"
-        tiles = candidates(self.kernel, how, self.like.element_size(), inner, outer, guide_channels, target)
+        tiles = candidates(kernel, how, self.like.element_size(), inner, outer, guide_channels, target)
         device = target or _device_name(self.like.device)
         return chosen(Key(device, self.kernel, how, inner, outer, guide_channels), tiles)
 

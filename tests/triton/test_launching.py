@@ -11,8 +11,9 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from pacbench.backends.triton import launching
+from pacbench.backends.triton.configurations import candidates, widths_told
 from pacbench.backends.triton.launching import Launch
-from pacbench.backends.triton.workloads import Workload, launches
+from pacbench.backends.triton.workloads import BY_NAME, Workload, launches
 
 pytestmark = pytest.mark.usefixtures("needs_triton")
 
@@ -75,6 +76,7 @@ def devices(monkeypatch: pytest.MonkeyPatch) -> list[tuple[torch.device | None, 
 
     monkeypatch.setattr(torch.cuda, "device", device)
     monkeypatch.setattr(launching, "kernel_named", Kernel)
+    monkeypatch.setattr(launching, "kernel_told_widths", lambda name: Kernel(f"{name}, told widths"))
     monkeypatch.setattr(launching, "_device_name", str)
     return made
 
@@ -87,7 +89,58 @@ def test_a_launch_is_made_on_the_device_of_its_tensors(
     with FakeTensorMode():
         output = torch.empty(1, 3, 5, 7, device=f"cuda:{number}")
         Launch("gather_contraction", output, torch.float32).over((5, 7), 1, inner=3, outer=3).run(output=output)
-    assert devices == [(torch.device("cuda", number), "gather_contraction")]
+    assert devices == [(torch.device("cuda", number), "gather_contraction, told widths")]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "dtype", "told"),
+    [
+        ("gather_contraction", torch.float32, True),
+        ("gather_contraction", torch.bfloat16, False),
+        ("gather_contraction", torch.float16, False),
+        ("kernel_gradient", torch.float32, False),
+        ("gathered_sum", torch.float32, False),
+    ],
+)
+def test_the_compiler_is_told_of_widths_where_that_was_faster(
+    kernel: str, dtype: torch.dtype, told: bool, devices: list[tuple[torch.device | None, str]]
+) -> None:
+    with FakeTensorMode():
+        output = torch.empty(1, 32, 16, 16, device="cuda:0", dtype=dtype)
+        Launch(kernel, output, torch.float32).over((16, 16), 1, inner=32, outer=32).run(output=output)
+    assert [name for _, name in devices] == [f"{kernel}, told widths" if told else kernel]
+
+
+def test_launches_are_planned_as_they_are_made() -> None:
+    planned = {
+        (launch.kernel, dtype): launch.widths_told
+        for dtype in ("tf32", "float32", "bfloat16", "float64")
+        for launch in launches(BY_NAME["conv5x5-32"], dtype, "sm_90")
+    }
+    told = {kernel for kernel, told in planned.items() if told}
+    assert told == {
+        ("gather_contraction", "tf32"), ("weight_gradient", "tf32"), ("gather_contraction", "float32"),
+        ("weight_gradient", "float32"), ("gather_contraction", "float64"),
+    }  # fmt: skip
+
+
+def test_the_pipeline_of_a_transposed_convolution_is_its_own() -> None:
+    """Measured in float32: the same code with two stages was faster there."""
+    stages = {
+        (operator, dtype): launches(workload, dtype, "sm_90")[0].tile.stages
+        for operator in ("conv", "transposed")
+        for dtype in ("float32", "tf32")
+        for workload in [Workload("any", operator, 32, (128, 128), 5, (dtype,), stride=1 + (operator == "transposed"))]
+    }
+    assert stages == {
+        ("conv", "float32"): 3, ("conv", "tf32"): 2, ("transposed", "float32"): 2, ("transposed", "tf32"): 2,
+    }  # fmt: skip
+
+
+def test_a_tile_without_a_pipeline_is_not_told_of_widths() -> None:
+    tile = candidates("gather_contraction", "tf32", 4, 32, 32, 5, "sm_90")[0]
+    assert widths_told("gather_contraction", tile, 4)
+    assert not widths_told("gather_contraction", tile._replace(stages=1), 4)
 
 
 def test_an_empty_grid_is_no_launch(devices: list[tuple[torch.device | None, str]]) -> None:

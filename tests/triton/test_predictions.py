@@ -16,7 +16,7 @@ from pacbench.suites.operators.cases import CASES, OperatorCase
 pytestmark = pytest.mark.usefixtures("needs_triton")
 
 ROOT = Path(__file__).resolve().parents[2]
-MEASURED = ROOT / "reports" / "reference" / "gpu_h200_first_run" / "device_times.jsonl"
+MEASURED = ROOT / "reports" / "reference" / "gpu_h200_second_run" / "device_times.jsonl"
 PAGE = ROOT / "docs" / "triton_backend.md"
 GPU, TARGET = "H200", "sm_90"
 OPERATORS = {

@@ -18,7 +18,7 @@ WIDTHS = (
     "source_width", "target_width", "fixed_width", "moving_width", "guide_width", "input_width", "near_width",
     "far_width", "width",
 )  # fmt: skip
-"""Arguments whose divisibility the compiler is not told.
+"""Arguments whose divisibility the compiler is not told, but for what `told_widths` declares.
 
 Were it told, it would load the pixels of a centre four or eight at once, and give each thread as many neighbours in all
 that is loaded by tile: the taps too, which are aligned to nothing. Their loads would then be single values that
@@ -27,6 +27,12 @@ lie four or eight apart from thread to thread: 8 to 16 lines of memory an instru
 
 kernel: Callable[..., Any] = triton.jit(do_not_specialize_on_alignment=WIDTHS)
 """What every kernel is declared with."""
+
+
+def told_widths(declared: Any) -> Any:
+    """The same kernel, its compiler told of the divisibility of widths; `configurations.widths_told` says when."""
+    return triton.jit(declared.fn)
+
 
 device_function: Callable[..., Any] = (lambda function: function) if interpreting() else triton.jit
 
