@@ -19,14 +19,14 @@ from typing import Any
 VARIABLE = "PACBENCH_SEAT"
 """Tells a job the file descriptor of its seat, a socket to the referee."""
 
-TURN_S = 0.01
+TURN_S = 0.004
 """Seconds of a turn, at the least one call: short against the disturbances that it is to share, long against the
 handing over."""
 
-IN_TURNS_S = 0.15
+IN_TURNS_S = 0.2
 """Seconds that short calls are timed for at the least, by each job."""
 
-MOST_TURNS = 15
+MOST_TURNS = 45
 
 
 @dataclass(frozen=True, slots=True)
