@@ -1,7 +1,9 @@
 """What the summary tables say of a run."""
 
+from statistics import fmean
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pacbench.frame import Run
@@ -106,6 +108,33 @@ def test_upsampling_rows_have_intervals_boundaries_parameters_and_published_erro
     (row,) = (row for row in rows_of(table, method="pac") if row["factor"].text == "8")
     assert row["published"].reason == "the paper prints no error of this method on this data"
     assert any("may be compared with the published figure" in remark for remark in table.remarks)
+
+
+def test_upsampling_rows_are_compared_with_djf_image_by_image_and_tell_the_spread_of_trainings(run_folder: Any) -> None:
+    run_folder.settings(["joint_upsampling"])
+    run_folder.green()
+    each = {"djf": [1.0, 9.0, 5.0, 3.0], "pac": [0.5, 8.0, 4.5, 2.0], "msg_net": [1.0, 2.0, 3.0]}
+    for method, values in each.items():
+        metrics = {"factor": 4, "rmse": fmean(values)}
+        if method == "pac":
+            metrics |= {"trainings": 3, "rmse_seed_low": 3.6, "rmse_seed_high": 3.912}
+        run_folder.case(
+            "joint_upsampling", f"test_quality[x4-{method}]", method=method, dataset="nyu", direction="quality",
+            metrics=metrics, per_item={f"frame {index}": {"rmse": value} for index, value in enumerate(values)},
+        )  # fmt: skip
+    run_folder.ran("joint_upsampling")
+    table = table_of(run_folder.read(), "joint_upsampling")
+    cells = {name: rows_of(table, method=name)[0] for name in each}
+    differences = np.subtract(each["pac"], each["djf"])
+    rows = np.random.default_rng(0).integers(0, 4, (4000, 4))
+    low, high = np.percentile(differences[rows].mean(1), [2.5, 97.5])
+    assert cells["pac"]["minus_djf"].value == pytest.approx(differences.mean())
+    said = cells["pac"]["minus_djf"].text.replace("\N{MINUS SIGN}", "-")
+    assert said == f"-0.750 ({low:.3f} to {high:.2f})"
+    assert cells["pac"]["over_trainings"].text == "3: 3.60 to 3.91"
+    assert cells["djf"]["over_trainings"].reason == "one training, or none"
+    assert cells["djf"]["minus_djf"].reason == "this is the row that the others are compared with"
+    assert cells["msg_net"]["minus_djf"].reason == "djf was not measured on the same images"
 
 
 def test_hot_swapped_rows_stand_beside_the_plain_network(run_folder: Any) -> None:
