@@ -106,9 +106,9 @@ def upsampling_table(run: Run, suite: str = "joint_upsampling") -> SummaryTable:
             "boundary EPE: within 5 pixels of motion boundaries.",
             "95 %: bootstrap interval over the images; minus bilinear: the mean difference to bilinear on the same "
             "images, and its interval.",
-            "minus DJF: the mean difference to DJF on the same images, and its interval; over trainings: of a network that "
-            "was given with the weights of several trainings, how many and the least and the largest mean error. Its row "
-            "has the mean of their errors, image by image.",
+            "minus DJF: the mean difference to DJF on the same images, and its interval; over trainings: of a network "
+            "with the weights of several trainings, how many, and the least and the largest mean error. Its row has "
+            "the mean of their errors, image by image.",
             f"published: {SOURCE} {NOT_COMPARABLE}",
             *base_remark(run, "time divided by that of", "for the same method, factor and data"),
         ),
@@ -160,9 +160,7 @@ def _difference_cell(quality: Measurement | None, group: list[Measurement]) -> C
     return _interval_words(value, low, high)
 
 
-def _rival_cell(
-    quality: Measurement | None, rival: Measurement | None, measure: str, group: list[Measurement]
-) -> Cell:
+def _rival_cell(quality: Measurement | None, rival: Measurement | None, measure: str, group: list[Measurement]) -> Cell:
     """The mean difference to the rival on the same images, with its interval."""
     if quality is None or quality.metric(measure) is None:
         return empty(missing(quality, "error", group))

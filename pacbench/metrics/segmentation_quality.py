@@ -55,6 +55,11 @@ class SegmentationQuality:
         alone = mean_iou_of(confusion)
         return ImageQuality(alone.mean, alone.pixel_accuracy)
 
+    @property
+    def confusions(self) -> Tensor:
+        """One matrix for each image in the order in which they were added, int64 (N, C, C)."""
+        return torch.stack(self._own)
+
     def result(self) -> MeanIoU:
         """Mean IoU over the whole set, and each class's."""
         return self._whole.result()

@@ -23,6 +23,7 @@ from pacbench.running.measure import Measure
 from pacbench.running.profiles import PROFILES
 from pacbench.running.suite_options import split_factors
 
+from ..trainings import note_trainings
 from .datasets import EXTENTS, Data, Item, UnfitFactorError, UpsamplingDataset, open_embedded
 from .interpolation import interpolation
 from .learned import Learned
@@ -32,7 +33,6 @@ from .panels import panel
 from .real_datasets import open_folder
 from .sampling import LowResolution, offset
 from .scoring import errors, main_error
-from .trainings import note_trainings
 from .tuning import Tuner
 
 _BROKEN_ROOT = "data_root"

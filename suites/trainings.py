@@ -18,7 +18,7 @@ def note_trainings(record: CaseRecorder, measure: str, paths: Sequence[Path], va
         paths: The weights of each training.
         values: What each one has.
     """
-    names = ["/".join(path.parts[-2:]) for path in paths]
+    names = names_of(paths)
     if len(names) == 1:
         record.note(f"weights: {names[0]}")
         return
@@ -27,3 +27,8 @@ def note_trainings(record: CaseRecorder, measure: str, paths: Sequence[Path], va
     record.metric(f"{measure}_seed_high", max(values))
     each = ", ".join(f"{name} {value:.4g}" for name, value in zip(names, values, strict=True))
     record.note(f"{measure.upper()} {fmean(values):.4g}: the mean over {len(names)} trainings, image by image: {each}")
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """Weights by their folder and file."""
+    return ["/".join(path.parts[-2:]) for path in paths]
