@@ -20,6 +20,7 @@ from pacbench.backend import Backend
 from pacbench.data.data_error import DataError
 from pacbench.data.labelled_images import LabelledImage
 from pacbench.data.voc_palette import palette_png
+from pacbench.metrics.mean_iou import MeanIoUMeter, mean_iou_of
 from pacbench.metrics.paired_bootstrap import mean_miou_difference_interval
 from pacbench.metrics.segmentation_quality import SegmentationQuality
 from pacbench.running.device import device_of
@@ -86,21 +87,20 @@ def test_quality(
     rows = {"": chosen, **_compared(method, dataset, weights)}
     models = {name: [one.build(backend).to(device) for one in row] for name, row in rows.items()}
     count = len(dataset.data.class_names)
-    qualities = {name: [SegmentationQuality(count) for _ in row] for name, row in rows.items()}
+    qualities = [SegmentationQuality(count) for _ in chosen]
+    compared: dict[str, list[list[Tensor]]] = {name: [[] for _ in row] for name, row in rows.items() if name}
     for item in dataset.items():
         if isinstance(item, DataError):
             record.note(f"left out: {item}")
             continue
         predictions = {name: [_predict(model, item.image, device) for model in row] for name, row in models.items()}
-        added = {
-            name: [
-                quality.add(prediction, item.labels) for quality, prediction in zip(qualities[name], row, strict=True)
-            ]
-            for name, row in predictions.items()
-        }
+        added = [quality.add(one, item.labels) for quality, one in zip(qualities, predictions[""], strict=True)]
+        for name, confusions in compared.items():
+            for kept, one in zip(confusions, predictions[name], strict=True):
+                kept.append(MeanIoUMeter(count).add(one, item.labels))
         record.per_item[item.id] = {
-            "miou": fmean(one.miou for one in added[""]),
-            "pixel_accuracy": fmean(one.pixel_accuracy for one in added[""]),
+            "miou": fmean(one.miou for one in added),
+            "pixel_accuracy": fmean(one.pixel_accuracy for one in added),
         }
         prediction = predictions[""][0]
         if prediction_folder is not None:
@@ -111,10 +111,9 @@ def test_quality(
             record.panel(
                 method.name, pictures_of(item.image, [item.labels, *predictions.get("miou_gain", [])[:1], prediction])
             )
-    _record_quality(record, chosen, qualities[""], dataset.data.class_names)
-    for name, row in rows.items():
-        if name:
-            _record_difference(record, name, qualities[""], qualities[name], row)
+    _record_quality(record, chosen, qualities, dataset.data.class_names)
+    for name, each in compared.items():
+        _record_difference(record, name, [quality.confusions for quality in qualities], each, rows[name])
 
 
 def _record_quality(
@@ -133,23 +132,18 @@ def _record_quality(
 
 
 def _record_difference(
-    record: Any,
-    name: str,
-    own: Sequence[SegmentationQuality],
-    other: Sequence[SegmentationQuality],
-    trainings: Sequence[Weights],
+    record: Any, name: str, own: Sequence[Tensor], other: Sequence[Sequence[Tensor]], trainings: Sequence[Weights]
 ) -> None:
     """How much mIoU is above another row's, the mean over pairs of trainings, with a paired bootstrap over images."""
-    beside = [other[min(index, len(other) - 1)] for index in range(len(own))]
-    found = mean_miou_difference_interval(
-        [(one.confusions, two.confusions) for one, two in zip(own, beside, strict=True)]
-    )
+    beside = [torch.stack(list(other[min(index, len(other) - 1)])) for index in range(len(own))]
+    pairs = list(zip(own, beside, strict=True))
+    found = mean_miou_difference_interval(pairs)
     record.metric(name, found.difference)
-    if len(own[0].confusions) > 1:
+    if len(own[0]) > 1:
         record.metric(f"{name}_low", found.low)
         record.metric(f"{name}_high", found.high)
     if max(len(own), len(other)) > 1:
-        each = [100 * (one.result().mean - two.result().mean) for one, two in zip(own, beside, strict=True)]
+        each = [100 * (mean_iou_of(one.sum(0)).mean - mean_iou_of(two.sum(0)).mean) for one, two in pairs]
         record.note(
             f"{name}: the mean of {', '.join(f'{points:+.2f}' for points in each)} points, each training less that at "
             f"the same place, or the last, of {', '.join(names_of([one.path for one in trainings]))}"
