@@ -19,7 +19,7 @@ from pacbench.models.crf_behind_network import OtherCRF
 from pacbench.models.network_plan import NetworkPlan, build_with, plan_for
 from pacbench.models.small_fcn import WIDTH
 
-from .origins import digest
+from .origins import digest, with_origins
 from .saved_recipe import SavedRecipe
 from .segmentation import Augmentation, SegmentationTask, Unaries
 from .settings import Precision, TrainingSettings
@@ -150,7 +150,8 @@ class Recipe(SavedRecipe):
         """What the model is made of: what the weights that it begins with say, and what this kind adds."""
         plan = NetworkPlan(classes=classes, network=self.network, width=self.width)
         for name in self.init:
-            found = plan_for(Path(name), classes)
+            path = Path(name)
+            found = with_origins({path: plan_for(path, classes)})[path]
             if found.network == "none" and self.kind != "crf":
                 raise DataError(f"{name}: got weights of a CRF without a network, expected a network's")
             plan = found.model_copy(update={"classes": classes})
