@@ -26,7 +26,7 @@ def note_trainings(record: CaseRecorder, measure: str, paths: Sequence[Path], va
     record.metric(f"{measure}_seed_low", min(values))
     record.metric(f"{measure}_seed_high", max(values))
     each = ", ".join(f"{name} {value:.4g}" for name, value in zip(names, values, strict=True))
-    record.note(f"{measure.upper()} {fmean(values):.4g}: the mean over {len(names)} trainings, image by image: {each}")
+    record.note(f"{measure.upper()} {fmean(values):.4g}: the mean over {len(names)} trainings: {each}")
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:
