@@ -95,7 +95,8 @@ def choose_weights(
 ) -> list[Weights]:
     """The weights of a row: those given that fit it, else, for the embedded scenes, those that are shipped.
 
-    Several that fit are several trainings of the row. A swapped row for which there are none takes those of the plain
+    Several of one model are several trainings of the row; other models than the first, such as a CRF of other dilations,
+    are left out. A swapped row for which there are none takes those of the plain
     network, not fine-tuned; a plain row takes fine-tuned ones where there are no others. Empty where none fit.
 
     Raises:
@@ -105,9 +106,9 @@ def choose_weights(
     plans = with_origins({path: plan_for(path, class_names) for path in files})
     fitting = [path for path, plan in plans.items() if method.fits(plan)]
     if fitting or method.fine_tuned:
-        return [Weights(plans[path], _with_network(path, plans)) for path in fitting]
+        return [Weights(plans[path], _with_network(path, plans)) for path in _of_one_model(fitting, plans)]
     plain = [path for path, plan in plans.items() if plan.guide_scale is None and _with_crf(plan) == method.crf]
-    plain = [path for path in plain if not plans[path].fine_tuned] or plain
+    plain = _of_one_model([path for path in plain if not plans[path].fine_tuned] or plain, plans)
     note = "not fine-tuned after swapping" if method.swapped else "its network was trained again from other weights"
     return [
         Weights(_swapped(plans[path]) if method.swapped else plans[path], _with_network(path, plans), note)
@@ -118,6 +119,10 @@ def choose_weights(
 def needs_given_weights(method: Method) -> bool:
     """Whether a row is only for weights that a reader has trained: none are shipped for it."""
     return method.fine_tuned
+
+
+def _of_one_model(paths: Sequence[Path], plans: Mapping[Path, NetworkPlan]) -> list[Path]:
+    return [path for path in paths if plans[path] == plans[paths[0]]]
 
 
 def _swapped(plan: NetworkPlan) -> NetworkPlan:

@@ -71,6 +71,12 @@ def test_all_weights_that_fit_a_row_are_its_trainings_and_fine_tuned_ones_are_th
     assert choose_weights(TUNED, [plain], CLASSES, embedded=False) == []
 
 
+def test_other_models_are_no_trainings_of_a_row(tmp_path: Path) -> None:
+    crfs = {name: PLAN.model_copy(update={"crf": crf}) for name, crf in {"a": (2,), "b": (2, 4), "c": (2,)}.items()}
+    files = [weights(tmp_path, name, plan) for name, plan in crfs.items()]
+    assert [one.path.stem for one in choose_weights(FCN_CRF, files, CLASSES, embedded=False)] == ["a", "c"]
+
+
 def test_files_that_do_not_say_that_they_began_with_others_are_known_by_what_lies_beside(tmp_path: Path) -> None:
     """As `pacbench train` wrote them before the header said it: `weights.json`, and digests of what they began with."""
 
