@@ -95,9 +95,9 @@ def choose_weights(
 ) -> list[Weights]:
     """The weights of a row: those given that fit it, else, for the embedded scenes, those that are shipped.
 
-    Several of one model are several trainings of the row; other models than the first, such as a CRF of other dilations,
-    are left out. A swapped row for which there are none takes those of the plain
-    network, not fine-tuned; a plain row takes fine-tuned ones where there are no others. Empty where none fit.
+    Several of one model are several trainings of the row; other models than the first, such as a CRF of other
+    dilations, are left out. A swapped row for which there are none takes those of the plain network, not fine-tuned; a
+    plain row takes fine-tuned ones where there are no others. Empty where none fit.
 
     Raises:
         DataError: weights that cannot be read or are for another number of classes.
