@@ -133,6 +133,9 @@ def gain_cell(quality: Measurement | None, unary: float | None, group: list[Meas
     miou = metric_cell(quality, "miou", "mIoU", written.percent, group, scale=100.0)
     if not isinstance(miou.value, float):
         return miou
+    paired = quality.metric("miou_gain") if quality else None
+    if paired is not None:  # the mean over pairs of trainings
+        return number(100.0 * paired, written.points, "mIoU was not recorded")
     if unary is None:
         return empty("there is no mIoU of the row to compare with")
     return number(miou.value - 100.0 * unary, written.points, "mIoU was not recorded")

@@ -50,6 +50,7 @@ class Measurement:
     compulsory_bytes: float | None = None
     peak_memory_bytes: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    per_item: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     parameters: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -240,6 +241,7 @@ def _measurement(
         compulsory_bytes=number_or_none(first.get("bytes")),
         peak_memory_bytes=max(peaks) if peaks else None,
         metrics=_middle(passed, "metrics"),
+        per_item=next((found for row in passed if isinstance(found := row.get("per_item"), dict) and found), {}),
         parameters=_middle(passed, "parameters"),
         notes=tuple(notes),
     )

@@ -90,6 +90,18 @@ def metric_cell(
     return cell
 
 
+def trainings_cell(
+    measured: Measurement | None, name: str, shape: Callable[[float], str], group: Sequence[Measurement]
+) -> Cell:
+    """Of a row of several trainings how many there are, with the least and the largest value of a metric."""
+    if measured is None or measured.metric(name) is None:
+        return empty(missing(measured, "quality", group))
+    count, low, high = (measured.metric(key) for key in ("trainings", f"{name}_seed_low", f"{name}_seed_high"))
+    if count is None or low is None or high is None:
+        return empty("one training, or none")
+    return words(f"{count:.0f}: {shape(low)} to {shape(high)}")
+
+
 def ratio_cell(
     measured: Measurement | None, base: Measurement | None, base_name: str, group: Sequence[Measurement]
 ) -> Cell:

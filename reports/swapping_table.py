@@ -5,20 +5,22 @@ from __future__ import annotations
 from pacbench.frame import Run
 
 from . import number_format as written
-from .cells import Column, Row, SummaryTable, words
+from .cells import Cell, Column, Row, SummaryTable, empty, words
 from .crf_table import BANDS, gain_cell, interval_cells
-from .measurements import baseline_backend, measurements
+from .measurements import Measurement, baseline_backend, measurements
 from .row_cells import (
     base_remark,
     columns_for,
     grouped,
     memory_cell,
     metric_cell,
+    missing,
     notes_cell,
     ratio_cell,
     spread_cells,
     status_cell,
     time_cell,
+    trainings_cell,
 )
 
 PLAIN = "fcn"
@@ -30,10 +32,12 @@ COLUMNS = (
     Column("gain_points", "gain"),
     Column("gain_half_interval_points", "±"),
     Column("gain_interval_points", "95 % of gain", numeric=False, where="documents"),
+    Column("minus_control_points", "minus control", where="documents"),
+    Column("over_trainings", "mIoU over trainings", numeric=False, where="documents"),
     Column("pixel_accuracy_percent", "pixel acc. %", where="documents"),
     *(Column(f"trimap_miou_{width}_percent", f"trimap {width}", where="documents") for width in BANDS),
     Column("total_ms", "time ms"),
-    Column("ratio_to_plain", "/ plain"),
+    Column("ratio_to_plain", "time / plain"),
     Column("ratio_to_baseline", "/ base"),
     Column("peak_memory_mb", "memory MB"),
     Column("spread_percent", "spread %", where="documents"),
@@ -68,6 +72,8 @@ def swapping_table(run: Run, suite: str = "hot_swapping") -> SummaryTable:
                 metric_cell(quality, "miou", "mIoU", written.percent, everything, scale=100.0),
                 gain_cell(quality, plain_miou.get((dataset, backend)), everything),
                 *interval_cells(quality, everything),
+                _control_cell(quality, everything),
+                trainings_cell(quality, "miou", written.percent, everything),
                 metric_cell(quality, "pixel_accuracy", "pixel accuracy", written.percent, everything, scale=100.0),
                 *(
                     metric_cell(
@@ -93,9 +99,27 @@ def swapping_table(run: Run, suite: str = "hot_swapping") -> SummaryTable:
         rows=tuple(rows),
         remarks=(
             "mIoU: one confusion matrix over the whole set, void ignored, mean over the classes of the truth.",
-            "gain and / plain: mIoU minus, and time divided by, that of the plain network by the same backend; "
+            "gain and time / plain: mIoU minus, and time divided by, that of the plain network by the same backend; "
             "±: half the width of the 95 % interval that a paired bootstrap over images gives the gain.",
+            "minus control: mIoU of a swapped network minus that of the plain one that was trained again for as long, "
+            "in points, with such an interval. Of several trainings of a row: the mean, each training paired with that "
+            "at the same place of the other row; an interval is over images, not over trainings.",
             "trimap d: mIoU of the pixels within d pixels of a boundary of the truth, void rims being boundaries.",
             *base_remark(run, "time divided by that of", "for the same method and data"),
         ),
     )
+
+
+def _control_cell(quality: Measurement | None, group: list[Measurement]) -> Cell:
+    """The mIoU in points beyond that of the fair control, with its interval where there is one."""
+    value, low, high = (
+        quality.metric(f"miou_minus_control{end}") if quality else None for end in ("", "_low", "_high")
+    )
+    if value is None:
+        if quality is None or quality.metric("miou") is None:
+            return empty(missing(quality, "mIoU", group))
+        return empty("the row has no control, or there are no weights of it")
+    text = written.points(100.0 * value)
+    if low is not None and high is not None:
+        text += f" ({written.points(100.0 * low)} to {written.points(100.0 * high)})"
+    return Cell(text=text, value=100.0 * value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from pacbench.frame import Run
+from pacbench.metrics.bootstrap import paired_interval
 
 from . import number_format as written
 from .cells import Cell, Column, Row, SummaryTable, empty, number, words
@@ -23,6 +24,7 @@ from .row_cells import (
     spread_cells,
     status_cell,
     time_cell,
+    trainings_cell,
 )
 
 COLUMNS = (
@@ -33,6 +35,8 @@ COLUMNS = (
     Column("rmse", "RMSE or EPE"),
     Column("interval", "95 %"),
     Column("minus_bilinear", "minus bilinear", where="documents"),
+    Column("minus_djf", "minus DJF", where="documents"),
+    Column("over_trainings", "over trainings", numeric=False, where="documents"),
     Column("epe_boundary", "boundary EPE", where="documents"),
     Column("published", "published", where="documents"),
     Column("time_ms", "time ms"),
@@ -45,6 +49,8 @@ COLUMNS = (
     Column("tuning", "parameters and notes", numeric=False, where="documents"),
 )
 MEASURES = ("rmse", "epe")
+RIVAL = "djf"
+"""The network that the published table compares PAC with at equal training."""
 _FACTOR = re.compile(r"(?:x|factor_?)?(\d+)x?")
 
 
@@ -59,8 +65,9 @@ def upsampling_table(run: Run, suite: str = "joint_upsampling") -> SummaryTable:
         groups = grouped(run, by_factor[factor])
         for (dataset, method, backend), group in groups.items():
             everything = list(group.values())
-            quality = next((found for found in everything if _measure(found) is not None), group.get("quality"))
+            quality = _with_error(group)
             measure = (_measure(quality) if quality else None) or "rmse"
+            rival = _with_error(groups.get((dataset, RIVAL, backend), {})) if method != RIVAL else quality
             total = group.get("total")
             base_total = groups.get((dataset, method, base or ""), {}).get("total")
             rows.append(
@@ -72,6 +79,8 @@ def upsampling_table(run: Run, suite: str = "joint_upsampling") -> SummaryTable:
                     metric_cell(quality, measure, "error", _four_digits, everything),
                     _interval_cell(quality, measure, everything),
                     _difference_cell(quality, everything),
+                    _rival_cell(quality, rival, measure, everything),
+                    trainings_cell(quality, measure, _three_digits, everything),
                     _boundary_cell(quality, everything),
                     _published_cell(dataset, method, factor),
                     time_cell(total, "time", everything),
@@ -97,6 +106,9 @@ def upsampling_table(run: Run, suite: str = "joint_upsampling") -> SummaryTable:
             "boundary EPE: within 5 pixels of motion boundaries.",
             "95 %: bootstrap interval over the images; minus bilinear: the mean difference to bilinear on the same "
             "images, and its interval.",
+            "minus DJF: the mean difference to DJF on the same images, and its interval; over trainings: of a network "
+            "with the weights of several trainings, how many, and the least and the largest mean error. Its row has "
+            "the mean of their errors, image by image.",
             f"published: {SOURCE} {NOT_COMPARABLE}",
             *base_remark(run, "time divided by that of", "for the same method, factor and data"),
         ),
@@ -119,6 +131,15 @@ def _four_digits(value: float) -> str:
     return written.significant(value, 4)
 
 
+def _three_digits(value: float) -> str:
+    return written.significant(value)
+
+
+def _with_error(group: dict[str, Measurement]) -> Measurement | None:
+    """The measurement of a row that has its error; else that of its quality."""
+    return next((found for found in group.values() if _measure(found) is not None), group.get("quality"))
+
+
 def _measure(measured: Measurement) -> str | None:
     return next((name for name in MEASURES if measured.metric(name) is not None), None)
 
@@ -136,8 +157,30 @@ def _difference_cell(quality: Measurement | None, group: list[Measurement]) -> C
     if value is None or low is None or high is None:
         alone = quality is not None and _measure(quality) is not None
         return empty("no interval was recorded: one image has none" if alone else missing(quality, "error", group))
-    text = f"{_signed(value)} ({_signed(low)} to {_signed(high)})"
-    return Cell(text=text, value=value)
+    return _interval_words(value, low, high)
+
+
+def _rival_cell(quality: Measurement | None, rival: Measurement | None, measure: str, group: list[Measurement]) -> Cell:
+    """The mean difference to the rival on the same images, with its interval."""
+    if quality is None or quality.metric(measure) is None:
+        return empty(missing(quality, "error", group))
+    if rival is quality:
+        return empty("this is the row that the others are compared with")
+    if rival is None or rival.metric(measure) is None:
+        return empty(f"there is no error of {RIVAL} to compare with")
+    own, other = (
+        {item: found[measure] for item, found in one.per_item.items() if measure in found} for one in (quality, rival)
+    )
+    if own.keys() != other.keys():
+        return empty(f"{RIVAL} was not measured on the same images")
+    found = paired_interval(list(own.values()), [other[item] for item in own])
+    if found is None:
+        return empty("no interval was recorded: one image has none")
+    return _interval_words(found.value, found.low, found.high)
+
+
+def _interval_words(value: float, low: float, high: float) -> Cell:
+    return Cell(text=f"{_signed(value)} ({_signed(low)} to {_signed(high)})", value=value)
 
 
 def _signed(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -42,6 +43,37 @@ def miou_difference_interval(
     Raises:
         ValueError: shapes that are not (N, C, C) or differ, no image, or a truth that differs.
     """
+    return mean_miou_difference_interval([(confusions, baseline)], resamples=resamples, level=level, seed=seed)
+
+
+def mean_miou_difference_interval(
+    pairs: Sequence[tuple[Tensor, Tensor]], *, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 0
+) -> Interval:
+    """As `miou_difference_interval`, of the mean difference over pairs: trainings of both methods from several seeds.
+
+    Every draw of images is the same for all pairs. The interval says what other images would change, not what other
+    seeds would.
+
+    Raises:
+        ValueError: no pair, as there, or pairs of different numbers of images.
+    """
+    if not pairs or len({len(own) for own, _ in pairs}) > 1:
+        raise ValueError(
+            f"mean_miou_difference_interval: got pairs of {[len(own) for own, _ in pairs]} images, expected one pair "
+            "at least, and as many images in all"
+        )
+    found = [_differences(own, other, resamples, seed) for own, other in pairs]
+    difference = sum(whole for whole, _ in found) / len(found)
+    if not len(found[0][1]):
+        return Interval(difference, float("nan"), float("nan"))
+    tail = (1 - level) / 2
+    draws = torch.stack([drawn for _, drawn in found]).mean(0)
+    low, high = draws.quantile(torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
+    return Interval(difference, low, high)
+
+
+def _differences(confusions: Tensor, baseline: Tensor, resamples: int, seed: int) -> tuple[float, Tensor]:
+    """The difference on all images, and that of each draw of them; no draw of one image."""
     if confusions.dim() != 3 or confusions.shape != baseline.shape or not len(confusions):
         raise ValueError(
             f"miou_difference_interval: got confusion matrices {tuple(confusions.shape)} and {tuple(baseline.shape)}, "
@@ -56,7 +88,7 @@ def miou_difference_interval(
     difference = float(whole[0] - whole[1])
     count = len(confusions)
     if count < 2:
-        return Interval(difference, float("nan"), float("nan"))
+        return difference, whole.new_zeros(0)
     generator = torch.Generator().manual_seed(seed)
     differences = []
     for start in range(0, resamples, _AT_ONCE):
@@ -67,9 +99,7 @@ def miou_difference_interval(
         summed = torch.einsum("rn,mncd->mrcd", times, both)
         iou = _mean_iou(summed)
         differences.append(iou[0] - iou[1])
-    tail = (1 - level) / 2
-    low, high = torch.cat(differences).quantile(torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
-    return Interval(difference, low, high)
+    return difference, torch.cat(differences)
 
 
 def _mean_iou(counts: Tensor) -> Tensor:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .boundary_iou import WIDTHS, boundary_distance, trimap
-from .mean_iou import MeanIoU, MeanIoUMeter, mean_iou_of
+from .boundary_iou import WIDTHS, boundary_distance
+from .mean_iou import VOID, MeanIoU, MeanIoUMeter, mean_iou_of
 from .paired_bootstrap import miou_difference_interval
+
+_KEPT = 128
+"""Images whose boundaries are remembered: to find them takes longer than all else that is done with a prediction."""
+
+Masks = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -49,11 +57,15 @@ class SegmentationQuality:
         self._own.append(confusion)
         if baseline is not None:
             self._baseline.append(MeanIoUMeter(self.num_classes).add(baseline, truth))
-        distance = boundary_distance(truth)
-        for width, meter in self._bands.items():
-            meter.add(prediction, trimap(truth, width, distance))
+        for banded, meter in zip(_trimaps(truth, self.widths), self._bands.values(), strict=True):
+            meter.add(prediction, banded)
         alone = mean_iou_of(confusion)
         return ImageQuality(alone.mean, alone.pixel_accuracy)
+
+    @property
+    def confusions(self) -> Tensor:
+        """One matrix for each image in the order in which they were added, int64 (N, C, C)."""
+        return torch.stack(self._own)
 
     def result(self) -> MeanIoU:
         """Mean IoU over the whole set, and each class's."""
@@ -72,3 +84,18 @@ class SegmentationQuality:
             interval = miou_difference_interval(torch.stack(self._own), torch.stack(self._baseline))
             found |= {"miou_gain_low": interval.low, "miou_gain_high": interval.high}
         return found
+
+
+def _trimaps(truth: Tensor, widths: tuple[int, ...]) -> list[Tensor]:
+    """The truth with void beyond each width of its boundaries."""
+    values = truth.to("cpu", torch.int64).contiguous().numpy()
+    kept = torch.from_numpy(_beyond(values.tobytes(), values.shape, widths)).to(truth.device)
+    return [truth.masked_fill(mask, VOID) for mask in kept]
+
+
+@lru_cache(maxsize=_KEPT)
+def _beyond(labels: bytes, shape: tuple[int, int], widths: tuple[int, ...]) -> Masks:
+    """Where an image's pixels are farther than each width from a boundary; every row has the same images."""
+    truth = torch.from_numpy(np.frombuffer(labels, np.int64).reshape(shape).copy())
+    distance = boundary_distance(truth).numpy()
+    return np.stack([distance > width for width in widths])

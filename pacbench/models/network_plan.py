@@ -38,6 +38,7 @@ class NetworkPlan(BaseModel):
         steps: Mean-field steps.
         rgb_scale: What colours are divided by for the CRF.
         pairwise_weight: Of the CRF's kernels.
+        fine_tuned: Whether the plain network was trained again from other weights; files of before do not say it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,6 +53,7 @@ class NetworkPlan(BaseModel):
     steps: int = Field(default=MEAN_FIELD_STEPS, ge=1)
     rgb_scale: float = Field(default=RGB_SCALE, gt=0)
     pairwise_weight: float = 1.0
+    fine_tuned: bool = False
 
     @model_validator(mode="after")
     def _one_crf(self) -> Self:

@@ -6,7 +6,6 @@ nothing else.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +19,7 @@ from pacbench.models.crf_behind_network import OtherCRF
 from pacbench.models.network_plan import NetworkPlan, build_with, plan_for
 from pacbench.models.small_fcn import WIDTH
 
+from .origins import digest, with_origins
 from .saved_recipe import SavedRecipe
 from .segmentation import Augmentation, SegmentationTask, Unaries
 from .settings import Precision, TrainingSettings
@@ -122,7 +122,7 @@ class Recipe(SavedRecipe):
         data = self.data()
         plan = self.plan(data.class_names)
         init = [Path(name) for name in self.init]
-        said = {"init": ", ".join(hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in init)}
+        said = {"init": ", ".join(map(digest, init))}
         if self.data_root is not None:
             said["data_hash"] = data_hash(Path(self.data_root))
         crop = self.crop or _first_size(data)
@@ -150,7 +150,8 @@ class Recipe(SavedRecipe):
         """What the model is made of: what the weights that it begins with say, and what this kind adds."""
         plan = NetworkPlan(classes=classes, network=self.network, width=self.width)
         for name in self.init:
-            found = plan_for(Path(name), classes)
+            path = Path(name)
+            found = with_origins({path: plan_for(path, classes)})[path]
             if found.network == "none" and self.kind != "crf":
                 raise DataError(f"{name}: got weights of a CRF without a network, expected a network's")
             plan = found.model_copy(update={"classes": classes})
@@ -159,6 +160,8 @@ class Recipe(SavedRecipe):
                 plan = plan.model_copy(update={"network": "none"})
             chosen = {"crf": () if self.other_crf else self.crf, "other_crf": self.other_crf}
             plan = plan.model_copy(update={"pairwise_weight": self.pairwise_weight, **chosen})
+        elif self.kind == "fcn":
+            plan = plan.model_copy(update={"fine_tuned": bool(self.init)})
         elif self.kind == "pacfcn":
             scale = self.guide_scale if self.guide_scale is not None else plan.default_guide_scale
             plan = plan.model_copy(update={"guide_scale": scale})

@@ -18,6 +18,7 @@ from pacbench.data.data_error import DataError
 from pacbench.data.voc_palette import palette_png
 from pacbench.metrics.segmentation_quality import SegmentationQuality
 
+from ..rows_shown import rows_shown
 from .dataset import CrfDataset, Item, Split
 from .learned import NoWeightsError, learned_crf
 from .methods import METHODS, Inference, Method, Scalars
@@ -25,7 +26,18 @@ from .panels import panel
 from .tuning import Tuner
 
 PARTS = ("total", "kernel", "steps")
-TIMED = [(method, part) for method in METHODS for part in (PARTS if method.is_crf else PARTS[:1])]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The rows, learned ones where there are weights for them; each CRF is timed in parts."""
+    if "method" not in metafunc.fixturenames:
+        return
+    methods = rows_shown(metafunc, METHODS, lambda method: method.takes if method.trained_by else None)
+    if "part" not in metafunc.fixturenames:
+        metafunc.parametrize("method", methods, ids=lambda method: method.name)
+        return
+    timed = [(method, part) for method in methods for part in (PARTS if method.is_crf else PARTS[:1])]
+    metafunc.parametrize(("method", "part"), timed, ids=[f"{method.name}-{part}" for method, part in timed])
 
 
 def _require(method: Method) -> None:
@@ -62,7 +74,6 @@ def test_data(split: str, dataset: CrfDataset, record: Any) -> None:
 
 
 @pytest.mark.quality
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_quality(
     method: Method,
     backend: Backend,
@@ -142,7 +153,6 @@ def _predict(inference: Inference, item: Item, device: str) -> torch.Tensor:
 
 
 @pytest.mark.timing
-@pytest.mark.parametrize(("method", "part"), TIMED, ids=[f"{method.name}-{part}" for method, part in TIMED])
 def test_time(
     method: Method,
     part: str,

@@ -1,13 +1,15 @@
 """Hot-swapped segmentation networks: quality beside the plain network's, time and memory of one image.
 
 Rows are methods × backends. Every row gets the same images at the same resolution. A backend serves the swapped
-layers and the CRF; the plain network is torch's own on any backend's device.
+layers and the CRF; the plain network is torch's own on any backend's device. Weights of several trainings that are for
+one row make one row of their mean.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -18,17 +20,29 @@ from pacbench.backend import Backend
 from pacbench.data.data_error import DataError
 from pacbench.data.labelled_images import LabelledImage
 from pacbench.data.voc_palette import palette_png
+from pacbench.metrics.mean_iou import MeanIoUMeter, mean_iou_of
+from pacbench.metrics.paired_bootstrap import mean_miou_difference_interval
 from pacbench.metrics.segmentation_quality import SegmentationQuality
 from pacbench.running.device import device_of
 
 from ..crf.panels import pictures_of
+from ..rows_shown import rows_shown
+from ..trainings import names_of, note_trainings
 from .dataset import SwappingDataset
-from .methods import BASELINE, METHODS, Method, Weights, choose_weights
+from .methods import BASELINE, BY_NAME, METHODS, Method, Weights, choose_weights, needs_given_weights
 
 
-def _weights(method: Method, dataset: SwappingDataset, given: tuple[Path, ...]) -> Weights:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The rows, those of fine-tuned plain networks where there are weights for them."""
+    if "method" in metafunc.fixturenames:
+        methods = rows_shown(metafunc, METHODS, lambda method: method.fits if needs_given_weights(method) else None)
+        end = "-total" if "measure" in metafunc.fixturenames else ""
+        metafunc.parametrize("method", methods, ids=lambda method: f"{method.name}{end}")
+
+
+def _weights(method: Method, dataset: SwappingDataset, given: tuple[Path, ...]) -> list[Weights]:
     chosen = choose_weights(method, given, dataset.data.class_names, embedded=dataset.embedded)
-    if chosen is None:
+    if not chosen:
         pytest.skip(f"no weights for this row: give --weights FILE as made by `{method.trained_by}`")
     return chosen
 
@@ -58,7 +72,6 @@ def test_data(dataset: SwappingDataset, record: Any) -> None:
 
 
 @pytest.mark.quality
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_quality(
     method: Method,
     backend: Backend,
@@ -67,38 +80,77 @@ def test_quality(
     prediction_folder: Path | None,
     record: Any,
 ) -> None:
-    """Measure mIoU over the evaluated images, and its difference to the plain network's."""
+    """Measure mIoU over the evaluated images, its difference to the plain network's, and that to a fair control's."""
     first, device = dataset.first(), device_of(backend)
     _describe(record, method, "quality", dataset, first, device)
     chosen = _weights(method, dataset, weights)
-    model = chosen.build(backend).to(device)
-    plain = _baseline(method, dataset, weights, backend)
-    record.note(chosen.note)
-    quality = SegmentationQuality(len(dataset.data.class_names))
+    rows = {"": chosen, **_compared(method, dataset, weights)}
+    models = {name: [one.build(backend).to(device) for one in row] for name, row in rows.items()}
+    count = len(dataset.data.class_names)
+    qualities = [SegmentationQuality(count) for _ in chosen]
+    compared: dict[str, list[list[Tensor]]] = {name: [[] for _ in row] for name, row in rows.items() if name}
     for item in dataset.items():
         if isinstance(item, DataError):
             record.note(f"left out: {item}")
             continue
-        prediction = _predict(model, item.image, device)
-        beside = _predict(plain, item.image, device) if plain is not None else None
-        added = quality.add(prediction, item.labels, beside)
-        record.per_item[item.id] = {"miou": added.miou, "pixel_accuracy": added.pixel_accuracy}
+        predictions = {name: [_predict(model, item.image, device) for model in row] for name, row in models.items()}
+        added = [quality.add(one, item.labels) for quality, one in zip(qualities, predictions[""], strict=True)]
+        for name, confusions in compared.items():
+            for kept, one in zip(confusions, predictions[name], strict=True):
+                kept.append(MeanIoUMeter(count).add(one, item.labels))
+        record.per_item[item.id] = {
+            "miou": fmean(one.miou for one in added),
+            "pixel_accuracy": fmean(one.pixel_accuracy for one in added),
+        }
+        prediction = predictions[""][0]
         if prediction_folder is not None:
             path = prediction_folder / method.name / f"{item.id}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(palette_png(prediction))
         if item.id == first.id:
-            shown = [item.labels, prediction] if beside is None else [item.labels, beside, prediction]
-            record.panel(method.name, pictures_of(item.image, shown))
-    for name, value in quality.metrics().items():
-        record.metric(name, value)
-    result = quality.result()
-    for index in result.present:
-        record.per_item[f"class {dataset.data.class_names[index]}"] = {"iou": result.per_class[index]}
+            record.panel(
+                method.name, pictures_of(item.image, [item.labels, *predictions.get("miou_gain", [])[:1], prediction])
+            )
+    _record_quality(record, chosen, qualities, dataset.data.class_names)
+    for name, each in compared.items():
+        _record_difference(record, name, [quality.confusions for quality in qualities], each, rows[name])
+
+
+def _record_quality(
+    record: Any, trainings: Sequence[Weights], qualities: Sequence[SegmentationQuality], classes: Sequence[str]
+) -> None:
+    """The mean of each metric over the trainings, what each has, and each class's mean IoU."""
+    found = [quality.metrics() for quality in qualities]
+    for name in found[0]:
+        record.metric(name, fmean(one[name] for one in found))
+    note_trainings(record, "miou", [one.path for one in trainings], [one["miou"] for one in found])
+    for note in dict.fromkeys(one.note for one in trainings if one.note):
+        record.note(note)
+    results = [quality.result() for quality in qualities]
+    for index in results[0].present:
+        record.per_item[f"class {classes[index]}"] = {"iou": fmean(one.per_class[index] for one in results)}
+
+
+def _record_difference(
+    record: Any, name: str, own: Sequence[Tensor], other: Sequence[Sequence[Tensor]], trainings: Sequence[Weights]
+) -> None:
+    """How much mIoU is above another row's, the mean over pairs of trainings, with a paired bootstrap over images."""
+    beside = [torch.stack(list(other[min(index, len(other) - 1)])) for index in range(len(own))]
+    pairs = list(zip(own, beside, strict=True))
+    found = mean_miou_difference_interval(pairs)
+    record.metric(name, found.difference)
+    if len(own[0]) > 1:
+        record.metric(f"{name}_low", found.low)
+        record.metric(f"{name}_high", found.high)
+    if max(len(own), len(other)) > 1:
+        each = [100 * (mean_iou_of(one.sum(0)).mean - mean_iou_of(two.sum(0)).mean) for one, two in pairs]
+        record.note(
+            f"{name}: the mean of {', '.join(f'{points:+.2f}' for points in each)} points, each training less that at "
+            f"the same place, or the last, of {', '.join(names_of([one.path for one in trainings]))}"
+        )
 
 
 @pytest.mark.timing
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: f"{method.name}-total")
 def test_time(
     method: Method,
     backend: Backend,
@@ -110,18 +162,21 @@ def test_time(
     """Time of one image from pixels to scores, without gradients."""
     item, device = dataset.first(), device_of(backend)
     _describe(record, method, "total", dataset, item, device)
-    model = _weights(method, dataset, weights).build(backend).to(device)
+    model = _weights(method, dataset, weights)[0].build(backend).to(device)
     image = item.image[None].to(device)
     with torch.no_grad():
         measure(lambda: model(image))
 
 
-def _baseline(method: Method, dataset: SwappingDataset, given: tuple[Path, ...], backend: Backend) -> nn.Module | None:
-    """The plain network to compare with; None for itself, and where it has no weights."""
-    if method.name == BASELINE:
-        return None
-    chosen = choose_weights(METHODS[0], given, dataset.data.class_names, embedded=dataset.embedded)
-    return chosen.build(backend).to(device_of(backend)) if chosen is not None else None
+def _compared(method: Method, dataset: SwappingDataset, given: tuple[Path, ...]) -> dict[str, list[Weights]]:
+    """By the name of a difference the row that it is to: the plain network's, and a fair control's if there is one."""
+    others = {"miou_gain": BASELINE if method.name != BASELINE else None, "miou_minus_control": method.control}
+    found = {
+        name: choose_weights(BY_NAME[other], given, dataset.data.class_names, embedded=dataset.embedded)
+        for name, other in others.items()
+        if other is not None
+    }
+    return {name: row for name, row in found.items() if row}
 
 
 def _predict(model: nn.Module, image: Tensor, device: str) -> Tensor:

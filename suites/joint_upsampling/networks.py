@@ -26,15 +26,16 @@ class NoWeightsError(Exception):
 
 def with_weights(
     method: str, kind: str, factor: int, backend: Backend | None, given: Iterable[Path], *, embedded: bool
-) -> tuple[Learned, Path]:
-    """A learned method, and the file that its weights are from.
+) -> list[tuple[Learned, Path]]:
+    """A learned method, once for each of its trainings, with the file that the weights are from.
 
     Args:
         method: Its name.
         kind: What is upsampled, ``depth`` or ``flow``.
         factor: The factor.
         backend: Who computes its pixel-adaptive operators.
-        given: Files that `pacbench train upsample` wrote; each says what it is for.
+        given: Files that `pacbench train upsample` wrote; each says what it is for. All that are for this are taken:
+            they are trainings from several seeds.
         embedded: Whether the data is embedded, so that the shipped weights, which learnt from such, may be used.
 
     Raises:
@@ -42,24 +43,29 @@ def with_weights(
         ValueError: the network knows no such factor.
         DataError: a file is broken, or its tensors are not the network's.
     """
-    network = build_network(method, factor, backend=backend)
+    build_network(method, factor, backend=backend)  # an unfit factor is said whatever the weights are
     wanted = task_name(method, kind, factor)
-    path = next((path for path in given if trained_for(path) == wanted), None)
+    paths = [path for path in dict.fromkeys(given) if trained_for(path) == wanted]
     shipped = SHIPPED / f"{wanted}.safetensors"
-    if path is None and embedded and shipped.is_file():
-        path = shipped
-    if path is None:
+    if not paths and embedded and shipped.is_file():
+        paths = [shipped]
+    if not paths:
         raise NoWeightsError(
             f"no weights: train them on {kind} with `pacbench train upsample --method {method} --factor {factor} "
             "--data-root DIR --output OUT`, then give `--weights OUT/weights.safetensors`"
         )
+    return [(_loaded(method, factor, backend, path), path) for path in paths]
+
+
+def _loaded(method: str, factor: int, backend: Backend | None, path: Path) -> Learned:
+    network = build_network(method, factor, backend=backend)
     state = {key: value.to(torch.float32) for key, value in load_weights(path).items()}
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
         first = str(error).splitlines()[-1].strip()
         raise DataError(f"{path}: got tensors of another network than {method} at factor {factor} ({first})") from error
-    return Learned(network.eval().requires_grad_(False)), path
+    return Learned(network.eval().requires_grad_(False))
 
 
 def trained_for(path: Path) -> str:

@@ -7,6 +7,7 @@ neither guide nor backend, its row says so.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -22,6 +23,7 @@ from pacbench.running.measure import Measure
 from pacbench.running.profiles import PROFILES
 from pacbench.running.suite_options import split_factors
 
+from ..trainings import note_trainings
 from .datasets import EXTENTS, Data, Item, UnfitFactorError, UpsamplingDataset, open_embedded
 from .interpolation import interpolation
 from .learned import Learned
@@ -101,21 +103,20 @@ def test_quality(
     dataset = every_data[data].evaluation
     device = method.device(backend)
     _describe(record, method, "quality", dataset, factor, device)
-    upsample: Upsampler
+    picture = f"upsampling-{method.name}-x{factor}-{backend.name}"
     if method.learned:
         try:
-            learned, path = with_weights(
-                method.name, dataset.kind, factor, backend, weights, embedded=data_root is None
-            )
+            found = with_weights(method.name, dataset.kind, factor, backend, weights, embedded=data_root is None)
         except (NoWeightsError, ValueError) as error:
             _skip_unless_data(error)
-        record.metric("parameters", parameters(learned.network))
-        record.note(f"weights: {path.name}")
-        upsample = Learned(learned.network.to(device))
+        record.metric("parameters", parameters(found[0][0].network))
+        upsamplers: list[Upsampler] = [Learned(learned.network.to(device)) for learned, _ in found]
+        each = _evaluate(upsamplers, method, dataset, factor, device, record, picture)
+        note_trainings(record, main_error(dataset.kind), [path for _, path in found], each)
     else:
         upsample = _tuned(method, factor, every_data[data].tuning, backend, tuner, record)
         record.metric("parameters", 0)
-    _evaluate(upsample, method, dataset, factor, device, record, f"upsampling-{method.name}-x{factor}-{backend.name}")
+        _evaluate([upsample], method, dataset, factor, device, record, picture)
 
 
 @pytest.mark.timing
@@ -171,17 +172,19 @@ def _tuned(
 
 
 def _evaluate(
-    upsample: Upsampler,
+    upsamplers: Sequence[Upsampler],
     method: Method,
     dataset: UpsamplingDataset,
     factor: int,
     device: str,
     record: CaseRecorder,
     picture: str,
-) -> None:
+) -> list[float]:
+    """Record the errors of a method, the mean over its trainings image by image; returns the mean error of each one."""
     first = dataset.first()
     bilinear = interpolation("bilinear")
     baseline: list[float] = []
+    by_training: list[list[float]] = []
     measure = main_error(dataset.kind)
     left_out = 0
     for item in dataset.items():
@@ -189,19 +192,22 @@ def _evaluate(
             left_out += 1
             continue
         low = _samples(item, method, dataset, factor)
-        result = _upsampled(upsample, low, device)
-        record.per_item[item.id] = errors(dataset, item, result)
+        results = [_upsampled(upsample, low, device) for upsample in upsamplers]
+        found = [errors(dataset, item, result) for result in results]
+        record.per_item[item.id] = {name: fmean(one[name] for one in found) for name in found[0]}
+        by_training.append([one[measure] for one in found])
         plain = low if method.first_sample is None else item.at(factor, sampled=dataset.sampled)
         baseline.append(errors(dataset, item, bilinear(plain)[0])[measure])
         if dataset.kind == "depth" and dataset.name.startswith("embedded") and item.id == first.id:
-            record.panel(picture, panel(item, low, result))
+            record.panel(picture, panel(item, low, results[0]))
     own = [found[measure] for found in record.per_item.values()]
-    names = dict.fromkeys(name for found in record.per_item.values() for name in found)
+    names = dict.fromkeys(name for one in record.per_item.values() for name in one)
     for name in names:
-        record.metric(name, fmean(found[name] for found in record.per_item.values() if name in found))
+        record.metric(name, fmean(one[name] for one in record.per_item.values() if name in one))
     _note_intervals(record, measure, own, baseline)
     if left_out:
         record.note(f"{left_out} of {len(dataset.ids)} images left out because they cannot be read: see test_data")
+    return [fmean(one) for one in zip(*by_training, strict=True)]
 
 
 def _note_intervals(record: CaseRecorder, measure: str, own: list[float], baseline: list[float]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,26 @@ def test_without_weights_a_row_says_what_makes_them(tmp_path: Path) -> None:
         learned_crf(LEARNED["full_crf_learned"], [], None, CLASSES)
     with pytest.raises(DataError, match=r"other.safetensors: got weights for 3 classes, expected the data's 2"):
         learned_crf(LEARNED["pac_crf_other_learned"], [path], None, CLASSES[:2])
+
+
+def test_learned_rows_are_shown_only_where_there_are_weights_for_them_or_they_are_named(tmp_path: Path) -> None:
+    path, _ = written(tmp_path, "given", plan_of("conv_crf_7_learned"))
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"no tensors")
+    tuned = [method.name for method in METHODS if not method.trained_by]
+
+    def shown(*options: str) -> list[str]:
+        command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider"]
+        command += ["-c", str(tmp_path / "pytest.ini"), "--pyargs", "pacbench.suites.crf", "--pacbench-backend=unfold"]
+        (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+        ended = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stdout
+        found = re.findall(r"test_quality\[unfold-(\w+)\]|test_quality\[(\w+?)(?:-unfold)?\]", ended.stdout)
+        return [one or other for one, other in found]
+
+    assert shown() == shown(f"--pacbench-weights={broken}") == tuned
+    assert shown(f"--pacbench-weights={path}") == [*tuned, "conv_crf_7_learned"]
+    assert shown("--pacbench-methods=unary,pac_crf_32_learned") == ["unary", "pac_crf_32_learned"]
 
 
 def test_a_crf_is_a_row_on_the_unaries_that_it_was_trained_on_only(tmp_path: Path) -> None:

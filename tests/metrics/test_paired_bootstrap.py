@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pacbench.metrics.mean_iou import mean_iou_of
-from pacbench.metrics.paired_bootstrap import miou_difference_interval
+from pacbench.metrics.paired_bootstrap import mean_miou_difference_interval, miou_difference_interval
 from pacbench.metrics.segmentation_quality import SegmentationQuality
 
 
@@ -71,6 +71,20 @@ def test_pairing_matters() -> None:
     found = miou_difference_interval(own, other)
     assert found.low > 0
     assert found.high - found.low < 0.04
+
+
+def test_pairs_of_trainings_are_averaged_draw_by_draw() -> None:
+    """Two pairs that differ by opposite amounts differ by nothing in every draw; a pair twice is that pair."""
+    own, other = matrices(4)
+    opposite = mean_miou_difference_interval([(own, other), (other, own)])
+    assert [opposite.difference, opposite.low, opposite.high] == pytest.approx([0, 0, 0])
+    once = miou_difference_interval(own, other)
+    twice = mean_miou_difference_interval([(own, other), (own, other)])
+    assert [twice.difference, twice.low, twice.high] == pytest.approx([once.difference, once.low, once.high])
+    with pytest.raises(ValueError, match=r"got pairs of \[7, 6\] images, expected one pair at least"):
+        mean_miou_difference_interval([(own, other), (own[1:], other[1:])])
+    with pytest.raises(ValueError, match="expected one pair at least"):
+        mean_miou_difference_interval([])
 
 
 def test_one_image_has_no_interval() -> None:

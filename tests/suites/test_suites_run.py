@@ -12,7 +12,9 @@ from PIL import Image
 from pacbench.crf import FullCRF, FullCRFPydensecrf2
 from pacbench.data import scenes
 from pacbench.models.msg_net import MSGNet
+from pacbench.models.upsampling import build_network
 from pacbench.records import CaseRecord, read_lines
+from pacbench.training.outcome import write_weights
 
 
 def records(suite, folder, *options, backend="unfold", code=0):
@@ -117,6 +119,37 @@ def test_joint_upsampling_of_the_embedded_data(tmp_path):
     assert timed.metrics["parameters"] == sum(parameter.numel() for parameter in MSGNet(4).parameters())
     assert "twice the time" in found.pop("test_time[x4-scenes_flow-msg_net]").reason
     assert not found
+
+
+def test_several_trainings_of_a_network_are_one_row_with_their_mean_and_spread(tmp_path):
+    files = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        files.append(tmp_path / f"seed_{seed}" / "weights.safetensors")
+        files[-1].parent.mkdir()
+        said = {"task": "djf-depth-x4" if seed else "djf-depth-x8"}
+        write_weights(files[-1], build_network("djf", 4).state_dict(), said)
+    alone, both = (
+        records(
+            "joint_upsampling", folder, "--pacbench-methods=djf", "-k", "scenes- and quality",
+            *(f"--pacbench-weights={path}" for path in given),
+        )["test_quality[x4-scenes-djf]"]
+        for given in (files[:2], files)
+        if (folder := tmp_path / str(len(given))).mkdir() is None
+    )  # fmt: skip
+    assert alone.outcome == both.outcome == "passed", both.reason
+    assert "trainings" not in alone.metrics
+    assert "weights: seed_1/weights.safetensors" in alone.notes
+    second = {item: 2 * both.per_item[item]["rmse"] - one["rmse"] for item, one in alone.per_item.items()}
+    values = sorted([alone.metrics["rmse"], statistics.fmean(second.values())])
+    assert values[0] < values[1]
+    assert both.metrics["trainings"] == 2
+    assert both.metrics["rmse"] == pytest.approx(statistics.fmean(values))
+    assert [both.metrics[f"rmse_seed_{end}"] for end in ("low", "high")] == pytest.approx(values)
+    assert both.metrics["rmse_low"] < both.metrics["rmse"] < both.metrics["rmse_high"]
+    assert both.metrics["parameters"] == alone.metrics["parameters"]
+    (note,) = (note for note in both.notes if "the mean over 2 trainings" in note)
+    assert f"seed_1/weights.safetensors {alone.metrics['rmse']:.4g}, seed_2/weights.safetensors" in note
 
 
 def test_joint_upsampling_of_a_folder_and_of_factors(tmp_path):

@@ -108,15 +108,16 @@ def test_a_training_goes_on_to_the_same_bits_and_its_weights_are_found(tmp_path)
     files = [tmp_path / name / "weights.safetensors" for name in ("whole", "cut")]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert trained_for(files[0]) == "pac_lite-depth-x4"
-    learned, path = with_weights("pac_lite", "depth", 4, None, files, embedded=False)
-    assert path == files[0]
+    found = with_weights("pac_lite", "depth", 4, None, [*files, files[0]], embedded=False)
+    assert [path for _, path in found] == files  # every training once
+    learned = found[0][0]
     for method, kind, factor in (("pac_lite", "depth", 8), ("pac_lite", "flow", 4), ("djf", "depth", 4)):
         with pytest.raises(NoWeightsError, match=f"train upsample --method {method} --factor {factor}"):
             with_weights(method, kind, factor, None, files, embedded=False)
     shipped = ship(tmp_path / "whole", tmp_path)
     assert shipped.name == "pac_lite-depth-x4.safetensors"
     assert json.loads(shipped.with_suffix(".json").read_text())["task"] == "pac_lite-depth-x4"
-    again, _ = with_weights("pac_lite", "depth", 4, None, [shipped], embedded=False)
+    ((again, _),) = with_weights("pac_lite", "depth", 4, None, [shipped], embedded=False)
     for one, other in zip(learned.network.parameters(), again.network.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=2e-3, atol=1e-4)
 
@@ -192,7 +193,7 @@ def test_shipped_weights_are_small_and_better_than_bilinear_on_scenes_they_have_
         assert trained_for(path) == path.stem
         made = json.loads(path.with_suffix(".json").read_text())["what"]
         assert all(name.startswith("train_") for name in made["train"])
-        learned, found = with_weights(made["method"], made["kind"], made["factor"], None, [], embedded=True)
+        ((learned, found),) = with_weights(made["method"], made["kind"], made["factor"], None, [], embedded=True)
         assert found == path
         dataset = embedded_scenes("val", (120, 160), 4, made["kind"])
         bilinear = interpolation("bilinear")

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from pacbench.data.data_error import DataError
 from pacbench.models import FCN8s, NetworkWithCRF, SmallFCN
-from pacbench.models.network_plan import NetworkPlan, build_with, load_into, read_plan
+from pacbench.models.network_plan import HEADER, NetworkPlan, build_with, load_into, read_plan
 from pacbench.training import Stage, TrainingSettings, train
 from pacbench.training.progress import TrainingProgress
 from pacbench.training.recipes import Recipe
@@ -165,6 +165,11 @@ def test_recipes_plan_what_they_train(trained: Path) -> None:
         Recipe(kind="crf").task()
     with pytest.raises(DataError, match=r"got weights for 2 classes, expected the data's 3"):
         Recipe(kind="fcn", init=(str(trained),)).plan(("a", "b", "c"))
+    assert not plan.fine_tuned
+    assert not Recipe(kind="fcn").plan(CLASSES).fine_tuned
+    again = Recipe(kind="fcn", init=(str(trained),)).plan(CLASSES)
+    assert again.fine_tuned
+    assert json.loads(again.header()[HEADER])["fine_tuned"]  # so that the weights say it
     stages = Recipe(kind="crf", steps=9).schedule(10, plan)
     assert [(stage.name, stage.steps) for stage in stages] == [("crf", 5), ("joint", 4)]
     assert [stage.steps for stage in Recipe(kind="fcn", epochs=2.5, batch=4).schedule(10, plan)] == [6]
