@@ -28,7 +28,7 @@ def with_constants(**changed):
 specifications = {
     "none": right,
     "a tile twice as high": with_constants(BH=8),
-    "half the warps for it, in IEEE precision": replace(with_constants(BH=8, PRECISION="ieee"), warps=2),
+    "a quarter of the warps for it, in IEEE precision": replace(with_constants(BH=8, PRECISION="ieee"), warps=1),
     "products in IEEE precision": with_constants(PRECISION="ieee"),
     "a deeper pipeline": replace(right, stages=right.stages + 1),
 }
@@ -46,7 +46,7 @@ print(json.dumps(found))
 SAID = {
     "none": [],
     "a tile twice as high": ["registers", "shared_bytes"],
-    "half the warps for it, in IEEE precision": ["registers", "spilled_bytes", "stack_bytes", "ldl", "stl"],
+    "a quarter of the warps for it, in IEEE precision": ["registers", "spilled_bytes", "stack_bytes", "ldl", "stl"],
     "products in IEEE precision": ["mma instructions 0"],
     "a deeper pipeline": ["shared_bytes"],
 }
