@@ -122,7 +122,7 @@ def _case_rounds(rows: list[dict[str, Any]], planned: int) -> CaseRounds:
 
 def _turn_logs(samples_s: Sequence[float], turns: Sequence[int]) -> dict[int, float]:
     found: dict[int, list[float]] = {}
-    for turn, sample in zip(turns, samples_s, strict=False):
+    for turn, sample in zip(turns, samples_s, strict=True):
         found.setdefault(turn, []).append(sample)
     return {turn: math.log(median) for turn, each in found.items() if (median := statistics.median(each)) > 0}
 

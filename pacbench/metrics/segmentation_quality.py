@@ -11,14 +11,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .boundary_iou import WIDTHS, boundary_distance
-from .mean_iou import VOID, MeanIoU, MeanIoUMeter, mean_iou_of
+from .boundary_iou import WIDTHS, boundary_distance, trimap
+from .mean_iou import MeanIoU, MeanIoUMeter, mean_iou_of
 from .paired_bootstrap import miou_difference_interval
 
 _KEPT = 128
 """Images whose boundaries are remembered: to find them takes longer than all else that is done with a prediction."""
-
-Masks = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,9 @@ class SegmentationQuality:
         self._own.append(confusion)
         if baseline is not None:
             self._baseline.append(MeanIoUMeter(self.num_classes).add(baseline, truth))
-        for banded, meter in zip(_trimaps(truth, self.widths), self._bands.values(), strict=True):
-            meter.add(prediction, banded)
+        distance = _distance(truth)
+        for width, meter in self._bands.items():
+            meter.add(prediction, trimap(truth, width, distance))
         alone = mean_iou_of(confusion)
         return ImageQuality(alone.mean, alone.pixel_accuracy)
 
@@ -86,16 +85,13 @@ class SegmentationQuality:
         return found
 
 
-def _trimaps(truth: Tensor, widths: tuple[int, ...]) -> list[Tensor]:
-    """The truth with void beyond each width of its boundaries."""
-    values = truth.to("cpu", torch.int64).contiguous().numpy()
-    kept = torch.from_numpy(_beyond(values.tobytes(), values.shape, widths)).to(truth.device)
-    return [truth.masked_fill(mask, VOID) for mask in kept]
+def _distance(truth: Tensor) -> Tensor:
+    """`boundary_distance`, float32, computed once for an image: every row has the same ones."""
+    labels = truth.to("cpu", torch.int64).contiguous().numpy()
+    return torch.from_numpy(_known_distance(labels.tobytes(), labels.shape))
 
 
 @lru_cache(maxsize=_KEPT)
-def _beyond(labels: bytes, shape: tuple[int, int], widths: tuple[int, ...]) -> Masks:
-    """Where an image's pixels are farther than each width from a boundary; every row has the same images."""
+def _known_distance(labels: bytes, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
     truth = torch.from_numpy(np.frombuffer(labels, np.int64).reshape(shape).copy())
-    distance = boundary_distance(truth).numpy()
-    return np.stack([distance > width for width in widths])
+    return boundary_distance(truth).numpy().astype(np.float32)

@@ -120,12 +120,12 @@ class RunSession:
         counts = Counter(line.outcome for line in lines if isinstance(line, CaseRecord))
         return ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
 
-    def run_beside(self, job: Job, seat: int, unwanted: Callable[[], bool]) -> JobEnd:
-        """Run a job that takes turns with others, in a thread of its own; `ended` writes down what comes of it.
+    def run(self, job: Job, *, seat: int | None = None, unwanted: Callable[[], bool] | None = None) -> JobEnd:
+        """Run a job in a process; that it ended is yet to be written down, as by `ended`.
 
         Args:
             job: The job, neither kept nor withheld.
-            seat: File descriptor of its seat.
+            seat: File descriptor of its seat, where it takes turns with others.
             unwanted: Asked several times a second whether it is to be ended.
 
         Raises:
@@ -139,16 +139,14 @@ class RunSession:
         )  # fmt: skip
 
     def ended(self, job: Job, end: JobEnd) -> JobRecord:
-        """Write down how a job of `run_beside` ended."""
+        """Write down how a job that ran in this folder ended."""
         record = self._end(job, end)
         self._judge(job)
         return record
 
     def _run(self, job: Job) -> JobRecord:
-        drop_stale(self.folder, [job])
-        order = self._order(job, self._command(job))
         try:
-            end = run_job(order, self.folder, python=self.python, inherited=(self.lock,))
+            end = self.run(job)
         except KeyboardInterrupt:
             self._end(job, BY_CTRL_C)
             raise

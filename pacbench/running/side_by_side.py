@@ -58,7 +58,7 @@ def do_together(pairs: Sequence[Pair]) -> list[JobRecord]:
         def run(number: int) -> JobEnd:
             session, job = pairs[number]
             try:
-                return session.run_beside(job, referee.descriptor(number), unwanted.is_set)
+                return session.run(job, seat=referee.descriptor(number), unwanted=unwanted.is_set)
             finally:
                 referee.left(number)
 
