@@ -127,18 +127,18 @@ def test_pac_fcn_begins_as_the_network_it_was(published: bool, backend: str, thi
     if reasons := get_backend(backend).unavailable_reasons():
         pytest.skip("; ".join(map(str, reasons)))
     torch.manual_seed(0)
-    network = copy.deepcopy(thin_fcn8s) if published else SmallFCN(4, width=8).eval()
+    network = (copy.deepcopy(thin_fcn8s) if published else SmallFCN(4, width=8).eval()).double()
     if published:  # whose scores start as zero
         for layer in (network.score_fr, network.score_pool4, network.score_pool3):
             nn.init.normal_(layer.weight, std=1e-3)
-    image = torch.rand(1, 3, 48, 64) * 255
+    image = torch.rand(1, 3, 48, 64, dtype=torch.float64) * 255
     swapped = pac_fcn(network, guide_scale=0.0, backend=backend)
     assert [type(getattr(swapped, name)).__name__ for name in ("conv3_3", "conv4_3", "conv5_3")] == [
         "SwappedConv2d"
     ] * 3
     with torch.no_grad():
         assert network(image).abs().max() > 0.1
-        torch.testing.assert_close(swapped(image), network(image), rtol=0, atol=1e-5)
+        torch.testing.assert_close(swapped(image), network(image), rtol=0, atol=1e-10)
         moved = pac_fcn(network, guide_scale=1.0, backend=backend)
         assert (moved(image) - network(image)).abs().max() > 1e-2
     assert swapped.state_dict().keys() == network.state_dict().keys()
