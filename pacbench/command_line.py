@@ -144,7 +144,8 @@ def _bench(
     parts: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="A[,B]", help="With --interleaved: only time, accuracy, memory, threads, sizes, isa or upsampling."
+            metavar="A[,B]",
+            help="With --interleaved: only time, accuracy, memory, threads, sizes, isa, lattice or upsampling.",
         ),
     ] = None,
 ) -> int:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from .records import (
+    NO_CASE,
     CaseRecord,
     Collected,
     Environment,
@@ -281,10 +282,10 @@ def _job_rows(
     """Rows of jobs that collected nothing: they ended too early, found no case, or never started."""
     rows = []
     for job in jobs.values():
-        if job.job not in seen and not (job.round > 0 and job.outcome == "completed"):
+        if job.job not in seen and not (job.round > 0 and job.outcome == "completed" and job.reason == NO_CASE):
             unread = [problem for problem in problems if f"{folder / 'records' / job.job}.jsonl" in problem]
             outcome = "lost" if job.outcome == "completed" else job.outcome
-            reason = unread[0] if unread else job.reason or "no case was collected"
+            reason = unread[0] if unread else job.reason or "its records are not there"
             rows.append(_bare_row(job.job, job.suite, job.backend, job.round, outcome, reason))
     for planned in plan(settings) if settings else []:
         if planned.name not in jobs and planned.name not in seen:

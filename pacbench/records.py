@@ -175,6 +175,10 @@ class CaseRecord(_Line):
         return self
 
 
+NO_CASE = "no case was collected"
+"""Reason of a job that completed without one, as one does that has cases in round 0 alone."""
+
+
 class JobRecord(_Line):
     """One subprocess, ended: how, and its last words when it did not end by itself.
 

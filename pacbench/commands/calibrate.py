@@ -12,6 +12,7 @@ from rich.table import Table
 from pacbench.comparing.calibration import (
     AaCase,
     Calibration,
+    LeftOut,
     aa_cases,
     calibrate,
     calibration_file,
@@ -21,7 +22,7 @@ from pacbench.comparing.interleaved_runs import Code, measure_in_turns
 from pacbench.comparing.sides import SideError
 from pacbench.measuring.machine_noise import advice
 from pacbench.records import RunSettings
-from pacbench.running.exit_code import INTERRUPTED
+from pacbench.running.exit_code import INTERRUPTED, exit_code
 from pacbench.running.probes import RunError
 
 from .checks import WrongUse
@@ -37,7 +38,7 @@ def run_calibration(settings: RunSettings, runs: int, folder: Path) -> int:
         folder: Where they go; one that holds some of them is taken up again.
 
     Returns:
-        0; 130 after Ctrl-C.
+        0; 1 if a gate is red, a case failed or a file cannot be read, on either side of a run; 130 after Ctrl-C.
 
     Raises:
         WrongUse: the folder holds something else.
@@ -46,6 +47,8 @@ def run_calibration(settings: RunSettings, runs: int, folder: Path) -> int:
     console = Console(stderr=True)
     noted = advice(allocator=settings.allocator)
     cases: list[AaCase] = []
+    left_out: list[LeftOut] = []
+    code = 0
     environment = None
     for number in range(runs):
         console.print(f"A/A run {number + 1} of {runs}", highlight=False)
@@ -57,12 +60,20 @@ def run_calibration(settings: RunSettings, runs: int, folder: Path) -> int:
             text = f"interrupted; what was measured is kept in {folder}: the same command with --output goes on"
             console.print(text, highlight=False, markup=False, soft_wrap=True)
             return INTERRUPTED
-        cases += aa_cases(number, *sides)
+        compared, others = aa_cases(number, *sides)
+        cases += compared
+        left_out += others
         environment = sides[0].run.environment
+        code = max(code, *(exit_code(side.run) for side in sides), *(int(other.failed) for other in others))
+        problems = dict.fromkeys(problem for side in sides for problem in side.run.problems)
+        for line in [*(other.text for other in others), *(f"Problem: {problem}" for problem in problems)]:
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
     if environment is None or not cases:
         raise RunError(f"{folder}: got no case that passed in every round on both sides, expected at least one")
     asked = f"{settings.backends[0]}, {', '.join(settings.suites)}, profile {settings.profile}"
-    found = calibrate(cases, environment, at=time.strftime("%Y-%m-%d"), asked=asked, advice=noted)
+    found = calibrate(
+        cases, environment, at=time.strftime("%Y-%m-%d"), asked=asked, advice=noted, left_out=len(left_out)
+    )
     path = calibration_file(environment)
     try:
         write_calibration(found, folder / "calibration.json")
@@ -70,7 +81,7 @@ def run_calibration(settings: RunSettings, runs: int, folder: Path) -> int:
     except OSError as error:
         raise RunError(f"{error.filename or path}: cannot be written ({error.strerror or error})") from error
     _tell(found, path)
-    return 0
+    return code
 
 
 def _tell(found: Calibration, path: Path) -> None:

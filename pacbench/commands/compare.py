@@ -33,8 +33,7 @@ def compare(base: str, new: str, *, across_machines: bool, strict: bool, output:
         comparison = compare_sides(*sides, across_machines=across_machines)
     except SideError as error:
         raise WrongUse(str(error)) from error
-    environment = sides[1].run.environment
-    remarks = [*comparison.remarks, *calibration_remarks(environment)]
+    remarks = [*comparison.remarks, *calibration_remarks(comparison, *sides)]
     problems = [problem for side in sides for problem in side.run.problems]
     remarks += [f"Problem: {problem}" for problem in dict.fromkeys(problems)]
     comparison = comparison.model_copy(update={"remarks": remarks})

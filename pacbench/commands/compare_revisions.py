@@ -60,7 +60,7 @@ def compare_revisions(
         raise WrongUse(str(error)) from error
     except BuildError as error:
         raise RunError(str(error)) from error
-    remarks = [*comparison.remarks, *_same_package(*sides), *calibration_remarks(sides[1].run.environment)]
+    remarks = [*comparison.remarks, *_same_package(*sides), *calibration_remarks(comparison, *sides)]
     whole = comparison.model_copy(update={"remarks": remarks, "resources": resources})
     return tell(whole, folder, strict=strict)
 

@@ -92,7 +92,13 @@ def _history(
         ),
     ] = False,
     recent: Annotated[
-        int, typer.Option(min=1, metavar="N", help="A regression counts if it began in one of the N newest runs.")
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="A regression counts if it began in one of the N newest runs, on whatever machine; that of a kernel, "
+            "in one of the N newest with a budget of its backend.",
+        ),
     ] = 10,
 ) -> int:
     """Tell how times moved from run to run: trend plots, and lasting changes of level with their commits."""

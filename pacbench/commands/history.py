@@ -41,12 +41,12 @@ def history(folder: Path, run: Path | None, commit: str | None, *, fail_on_regre
         run: Folder of a run to add; None for none.
         commit: What the run measured; None for the commit of the working directory's repository.
         fail_on_regression: Whether a regression is an exit code.
-        recent: How many of the newest runs a regression must have begun in to count.
+        recent: How many of the newest runs, on whatever machine, a regression must have begun in to count.
 
     Returns:
         0; 1 if a file cannot be read or, with `fail_on_regression`, if a case became slower in one of the `recent`
         newest runs and its newest level still is, a GPU kernel takes more by its budget since one of them, or a case
-        of the newest run failed.
+        of the newest run failed. A case that the newest run of its machine and profile does not have is not slower.
 
     Raises:
         WrongUse: there is no history, or the run is in it already.
@@ -91,14 +91,17 @@ def history(folder: Path, run: Path | None, commit: str | None, *, fail_on_regre
 
 def _regression(line: Series, changes: list[ChangePoint], entries: list[HistoryEntry], recent: int) -> str | None:
     name = f"{line.suite} {line.case} {line.backend} on {line.machine}"
-    newest = [entry for entry in entries if entry.machine == line.machine][-1:]
+    last = [*line.entries[-1:], *(trouble.entry for trouble in line.troubles[-1:])]
     for trouble in line.troubles:
-        if trouble.failed and trouble.entry in newest:
+        if trouble.failed and trouble.entry is entries[-1]:
             return f"failed: {name}: {trouble.why}"
+    alike = [entry for entry in entries if (entry.machine, entry.profile) == (line.machine, line.profile)]
+    if alike[-1] not in last:  # nobody measures it any more
+        return None
     ratio = 1.0  # of the newest level and that before a change: a smaller change for the better since hides nothing
     for change in reversed(changes):
         ratio *= change.ratio
-        if change.slower and ratio >= LEAST_RATIO and change.place >= len(line.entries) - recent:
+        if change.slower and ratio >= LEAST_RATIO and line.entries[change.place] in entries[-recent:]:
             entry = line.entries[change.place]
             return f"slower: {name}: {100 * (ratio - 1):+.1f} % since commit {entry.commit[:12]} ({entry.subject})"
     return None

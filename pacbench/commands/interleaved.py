@@ -75,9 +75,11 @@ def interleaved_plan(
 
     Raises:
         WrongUse: more than one backend, or an option that means nothing here.
-        UnknownNameError: no such backend, reference or part.
+        UnknownNameError: no such backend, reference, part or case.
     """
     from pacbench.suites.operators.interleaved import PARTS
+    from pacbench.suites.operators.subjects import SUBJECTS_OF_PROFILE
+    from pacbench.suites.operators.upsampling_twin import TWINS
 
     asked = known_backends(backend)
     if len(asked) != 1:
@@ -91,6 +93,10 @@ def interleaved_plan(
         if name not in PARTS:
             raise UnknownNameError("part", name, PARTS)
     case_expression(cases)
+    known = [*(subject.name for subject in SUBJECTS_OF_PROFILE[profile]), TWINS[profile].name]
+    for name in names(cases):
+        if not any(name in one for one in known):
+            raise UnknownNameError("case", name, known)
     other = against or (_AGAINST if asked != [_AGAINST] else None)
     known_backends([other] if other else asked)
     return InterleavedPlan(
@@ -111,8 +117,10 @@ def run_interleaved(plan: InterleavedPlan, output: Path, *, timeout_s: float) ->
         Ctrl-C. A target that is missed is told, and no failure.
 
     Raises:
-        RunError: the measuring process failed.
+        RunError: the measuring process failed, or none of the cases has one of the parts.
     """
+    from pacbench.suites.operators.targets_table import MACHINE
+
     console = Console(stderr=True)
     run, code = run_gate([plan.backend], folder=output / "gate", console=console, full=False, timeout_s=timeout_s)
     if run is None:
@@ -134,8 +142,12 @@ def run_interleaved(plan: InterleavedPlan, output: Path, *, timeout_s: float) ->
     if done.returncode != 0:
         raise RunError(f"interleaved samples of {plan.backend}: exit code {done.returncode}; its last words are above")
     lines = read_lines(records)
+    cases = [line for line in lines if isinstance(line, CaseRecord) and line.case != MACHINE]
+    if not cases:
+        asked = f"--cases {','.join(plan.cases) or 'all'}, --parts {','.join(plan.parts) or 'all'}"
+        raise RunError(f"{asked}: nothing was measured, since none of these cases has one of these parts")
     _tell(lines, plan, output)
-    return int(any(isinstance(line, CaseRecord) and line.outcome == "failed" for line in lines))
+    return int(any(case.outcome == "failed" for case in cases))
 
 
 def _tell(lines: list[Line], plan: InterleavedPlan, output: Path) -> None:

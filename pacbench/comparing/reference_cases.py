@@ -17,15 +17,17 @@ def relative(cases: dict[Key, CaseRounds]) -> dict[Key, CaseRounds]:
 
     The reference case of ``test_time[W1-forward]`` is the one with a method ``reference:…`` that has the same other
     words in its brackets, timed in the same process; where there is none, the first by name that times the same
-    direction. Reference cases themselves are left out: they are the measure. `seconds` then holds ratios.
+    direction. Reference cases themselves lose their times: they are the measure; one that has a trouble keeps it.
+    `seconds` then holds ratios.
     """
     references = {key: case for key, case in cases.items() if is_reference(case)}
     found = {}
     for key, case in cases.items():
-        if key in references:
-            continue
         if case.trouble or not case.logs:
             found[key] = case
+            continue
+        if key in references:
+            found[key] = replace(case, logs={}, seconds=[], turns={})
             continue
         mine = _of(key, case, references)
         if mine is None:

@@ -23,7 +23,7 @@ from .exit_code import INTERRUPTED, exit_code
 from .job import Job
 from .probes import RunError, describe_environment, methods_by_suite, write_pytest_ini
 from .progress import RunProgress
-from .resuming import drop_stale, job_keys, reusable_jobs
+from .resuming import drop_stale, job_keys, keep_only, reusable_jobs
 from .run_lock import locked
 from .run_session import RunSession
 from .side_by_side import do_together, together
@@ -98,6 +98,7 @@ class Coordinator:
         keys = job_keys(settings, environment, targets=self.targets, revision=settings.revision)
         kept = reusable_jobs(self.folder, keys, self.say) if self.resume else {}
         if self.resume:
+            keep_only(self.folder, kept.values())
             drop_stale(self.folder, [job for job in keys if job not in kept])
         else:
             write_one(self.folder / "run.json", settings)

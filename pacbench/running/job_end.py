@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pacbench.records import CaseRecord, Collected, JobOutcome, RecordError, read_lines
+from pacbench.records import NO_CASE, CaseRecord, Collected, JobOutcome, RecordError, read_lines
 
 from .process import ProcessEnd
 
@@ -47,7 +47,7 @@ def describe_end(end: ProcessEnd, log: Path, records: Path, timeout_s: float | N
     if code in _PYTEST_PROBLEMS:
         return "crashed", f"{_PYTEST_PROBLEMS[code]}{_last_words(log)}"
     if code == pytest.ExitCode.NO_TESTS_COLLECTED:
-        return "completed", "no case was collected"
+        return "completed", NO_CASE
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or unfinished:
         return "crashed", f"left with exit code {code}{where}{_last_words(log)}"
     return "completed", None

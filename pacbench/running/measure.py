@@ -135,6 +135,7 @@ class Measure:
 
         with turns.on_their_core():
             result: Result = self._benchmark.pedantic(fn, setup=prepare, teardown=end, rounds=wanted, iterations=1)
+            seat.stay()
         self._recorder.turns = [sample // turns.calls for sample in range(wanted)]
         return result
 

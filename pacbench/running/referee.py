@@ -1,8 +1,9 @@
 """Who is next: jobs that run side by side meet at each case that they share, and take turns there.
 
 A case is timed when every job that has it is there: one turn of the first job, one of the second, then in reverse
-order, and so on (A B, B A, …), so that a machine that slows down steadily favours none. A case that only one job has,
-or to which another does not come in time, is timed alone, as if there were no seats.
+order, and so on (A B, B A, …), so that a machine that slows down steadily favours none. After the last a turn without
+calls keeps everyone at the case until all have been timed. A case that only one job has is timed while the others stand
+still. One to which another does not come in time is timed without it.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-PATIENCE_S = 60.0
-"""Seconds that a job waits for another at a case; also the longest turn."""
+PATIENCE_S = 600.0
+"""Seconds that a job waits for another at a case; also the longest turn. Who is no longer waited for may be at work
+beside those that are timed, so that it is long."""
 
 
 @dataclass(eq=False)
@@ -35,6 +37,7 @@ class _Place:
         core: Where it would take them if all others can; None where it has several threads.
         arrived: When it came there.
         late: Whether the others have stopped waiting for it until it comes to a case again.
+        alone: Whether it is timing a case of its own, or on its way from there: the others wait however long it takes.
         gone: Whether it has hung up.
     """
 
@@ -46,6 +49,7 @@ class _Place:
     core: int | None = None
     arrived: float = 0.0
     late: bool = False
+    alone: bool = False
     gone: bool = False
     passed: int = -1
     half: bytes = b""
@@ -61,7 +65,7 @@ class _Place:
 
     def stand(self, case: str, turns: int, core: int | None) -> None:
         """The job has come to a case."""
-        self.at, self.turns, self.core, self.late = case, turns, core, False
+        self.at, self.turns, self.core, self.late, self.alone = case, turns, core, False, False
         self.arrived = time.monotonic()
         if self.cases is not None and case in self.cases:
             self.passed = self.cases.index(case)
@@ -141,6 +145,9 @@ class Referee:
         if "cases" in line:
             place.cases = list(line["cases"])
         elif "at" in line:
+            if place.alone:  # until now nobody was kept waiting by others
+                for other in self._places:
+                    other.arrived = time.monotonic()
             place.stand(str(line["at"]), int(line["turns"]), line["core"])
         elif "done" in line:  # by a job whose turn took too long: it goes on by itself
             self._tell(place, {"turn": 0, "game": line["done"]})
@@ -150,7 +157,7 @@ class Referee:
         now = time.monotonic()
         if any(place.at is not None and now - place.arrived >= self._patience_s for place in self._places):
             for place in self._places:
-                place.late = place.late or (place.at is None and not place.gone)
+                place.late = place.late or (place.at is None and not place.gone and not place.alone)
 
     def _decide(self) -> None:
         """Let those play who are together, and those go on who wait for nobody."""
@@ -173,9 +180,9 @@ class Referee:
         core = players[0].core if all(place.core is not None for place in players) else None
         self._games += 1
         for place in players:
-            place.at = None
+            place.at, place.alone = None, len(players) == 1
             self._tell(place, {"turns": turns, "core": core, "game": self._games})
-        for number in range(turns):
+        for number in range(turns + 1 if turns else 0):  # the last without calls
             for place in players if number % 2 == 0 else reversed(players):
                 if not place.gone and place.at is None and not place.late:
                     self._tell(place, {"turn": number, "game": self._games})

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from pacbench.measuring.package_hash import backend_hash, data_hash, sources_hash
-from pacbench.records import Environment, JobRecord, RecordError, RunSettings, read_lines
+from pacbench.records import Environment, JobRecord, RecordError, RunSettings, read_lines, write_text
 
 from .job import Job, job_key, plan
 from .job_end import unfinished_case
@@ -45,6 +45,20 @@ def job_keys(
         )
         for job in plan(settings)
     }
+
+
+def keep_only(folder: Path, kept: Iterable[JobRecord]) -> None:
+    """Forget how all other jobs ended, before their records are removed.
+
+    Else a job that was dropped and never ran again would count as completed, without a record to show for it; and
+    results of another state of the code, left by a run that was killed, could be taken for its own.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path = folder / "jobs.jsonl"
+    if path.exists():
+        write_text(path, "".join(record.model_dump_json() + "\n" for record in kept))
 
 
 def drop_stale(folder: Path, jobs: Iterable[Job]) -> None:

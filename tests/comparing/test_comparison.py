@@ -265,6 +265,35 @@ def test_across_machines_compares_ratios_to_the_own_reference(fake_run: Callable
 
 
 @pytest.mark.parametrize(
+    ("outcome", "failed", "code"), [("failed", True, 1), ("skipped", False, 0)], ids=["failed", "skipped"]
+)
+def test_across_machines_a_reference_that_did_not_pass_is_a_row(
+    fake_run: Callable, outcome: str, failed: bool, code: int
+):
+    references = [f"test_reference[reference:{name}-W1-forward]" for name in ("conv2d", "pool2d")]
+
+    def with_references(name: str, last: dict[str, object]) -> Path:
+        run = fake_run(name, {"a": 1.0}, {"x": 1.0})
+        for number in range(12):
+            timed = {"samples_s": [1.0 + 0.001 * number], "direction": "forward"}
+            cases = {case: timed | {"method": case[15:31]} for case in references} | {"test_time[W1-forward]": timed}
+            if number == 11:
+                cases[references[1]] |= last
+            run.job(f"work-a-r{number}", "work", "a", number, cases)
+        return run.folder
+
+    base = with_references("base", {})
+    new = with_references("new", {"outcome": outcome, "reason": "no"})
+    comparison = compared(base, new, across_machines=True)
+    assert [row.case for row in comparison.cases] == [references[1], "test_time[W1-forward]"]
+    row = case(comparison, references[1])
+    assert (row.verdict, row.base_s, row.only, row.failed) == (None, None, None, failed)
+    assert str(row.reason).endswith("in round 11: no")
+    assert case(comparison, "test_time[W1-forward]").verdict == "same"
+    assert exit_code(comparison) == code
+
+
+@pytest.mark.parametrize(
     ("base", "new", "said"),
     [
         ("run", "nowhere", "NEW: got nowhere, expected the folder of a run, or RUN:backend"),

@@ -116,6 +116,47 @@ def test_a_failure_in_the_newest_run_fails(history, fake_run: Callable, tmp_path
     assert newest.troubles[0].entry.commit == "nosuch"
 
 
+def test_a_failure_in_the_newest_run_of_another_machine_does_not_stay(history, fake_run: Callable):
+    other = {"processor": "Other"}
+    history([1.0] * 4)
+    run = fake_run("bad", {"a": 1.0}, {"x": 1.0}, environment=other, settings={"started": "2026-01-04T12:00:00+0000"})
+    run.job("work-a-r3", "work", "a", 3, {"x": {"outcome": "failed", "reason": "wrong"}})
+    code, out, _ = history([], "--add", str(run.folder), "--commit", "nosuch", "--fail-on-regression")
+    assert (code, "failed: work x a on Other" in out) == (1, True)
+    code, out, _ = history([1.0], "--fail-on-regression")
+    assert (code, "failed:" in out) == (0, False)
+
+
+def test_a_slow_step_on_a_machine_that_is_rarely_used_does_not_stay(history):
+    history([1.0] * 4)
+    code, out, _ = history([1.0] * 3 + [1.2] * 3, "--fail-on-regression", environment={"processor": "Other"})
+    assert (code, "slower: work x a on Other" in out) == (1, True)
+    assert history([1.0] * 6, "--fail-on-regression")[0] == 1, "it began in the 9 newest runs"
+    code, out, _ = history([1.0] * 2, "--fail-on-regression")
+    assert (code, "slower:" in out) == (0, False)
+    assert history([], "--fail-on-regression", "--recent", "11")[0] == 1
+
+
+def test_a_slow_case_that_was_renamed_does_not_stay(history, fake_run: Callable):
+    assert history([1.0] * 4 + [1.2] * 3, "--fail-on-regression")[0] == 1
+    after = {"started": "2026-01-08T00:00:00+0000"}
+    elsewhere = fake_run(
+        "full", {"a": 1.0}, {"z": 1.2}, rounds=1, settings={"profile": "full", "started": "2026-01-07T12:00:00+0000"}
+    )
+    assert history([], "--add", str(elsewhere.folder), "--commit", "nosuch", "--fail-on-regression")[0] == 1
+    renamed = fake_run("renamed", {"a": 1.0}, {"z": 1.2, "y": 1.0}, rounds=1, settings=after)
+    code, out, _ = history([], "--add", str(renamed.folder), "--commit", "nosuch", "--fail-on-regression")
+    assert (code, "slower:" in out) == (0, False)
+
+
+def test_a_slow_case_that_is_skipped_in_the_newest_run_is_still_slower(history, fake_run: Callable):
+    history([1.0] * 4 + [1.2] * 3)
+    run = fake_run("skips", {"a": 1.0}, {"x": 1.0}, rounds=1, settings={"started": "2026-02-01T00:00:00+0000"})
+    run.job("work-a-r0", "work", "a", 0, {"x": {"outcome": "skipped", "reason": "no"}, "y": {"samples_s": [1.0]}})
+    code, out, _ = history([], "--add", str(run.folder), "--commit", "nosuch", "--fail-on-regression")
+    assert (code, "slower: work x a" in out) == (1, True)
+
+
 def test_a_case_that_is_skipped_is_told_and_is_no_failure(history, fake_run: Callable):
     history([1.0] * 3)
     run = fake_run(

@@ -10,6 +10,7 @@ import pytest
 
 from pacbench.frame import COLUMNS, read_run, shown, summary
 from pacbench.records import (
+    NO_CASE,
     CaseRecord,
     Collected,
     Environment,
@@ -101,6 +102,16 @@ def test_lost_cases_and_jobs_are_rows_with_reasons(tmp_path: Path):
     assert len(rows) == 3 + 3 + 1 + 2 + 3
 
 
+def test_a_job_that_completed_without_a_record_is_a_row_unless_it_has_no_case(tmp_path: Path):
+    folder = Folder(tmp_path, ["a"], rounds=3)
+    folder.job("work-a-r1", "a")
+    folder.job("work-a-r2", "a", reason=NO_CASE)
+    rows = folder.rows()
+    assert rows["work-a-r1", None]["outcome"] == "lost"
+    assert rows["work-a-r1", None]["reason"] == "its records are not there"
+    assert ("work-a-r2", None) not in rows
+
+
 def test_a_job_that_ran_again_counts_once(tmp_path: Path):
     folder = Folder(tmp_path, ["a"])
     folder.job("work-a-r0", "a", "interrupted", "by the user", first=TIMED, second=None)
@@ -117,7 +128,7 @@ def test_a_job_that_ran_again_counts_once(tmp_path: Path):
         ("completed", {"right": {}, "wrong": {"outcome": "error", "reason": "OSError"}}, "1 of 2 gate cases"),
         ("crashed", {"right": {}, "wrong": None}, "killed"),
         ("crashed", {}, "killed"),
-        ("completed", {}, "no case was collected"),
+        ("completed", {}, "its records are not there"),
         ("completed", {"right": {"outcome": "skipped", "reason": "no GPU"}}, "skipped: no GPU"),
         (None, {}, "never started"),
     ],

@@ -42,6 +42,7 @@ class Player:
                 self.told.append(f"{self.name}-")
                 seat.end_turn()
                 self.taken[case] = self.taken.get(case, 0) + 1
+            seat.stay()
 
 
 @contextmanager
@@ -91,6 +92,21 @@ def test_three_take_turns():
     assert [word for word in told if word.endswith("+")] == ["A+", "B+", "C+", "C+", "B+", "A+"]
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_nobody_does_anything_else_before_all_are_timed(turns: int):
+    told: list[str] = []
+    players = [Player(name, told) for name in "ABC"]
+
+    def visit(seat: Seat, one: Player) -> None:
+        one.visit(seat, ["x"], turn=turns)
+        told.append("free")
+
+    with playing(*(lambda seat, one=one: visit(seat, one) for one in players)):
+        pass
+    assert told[-3:] == ["free"] * 3
+    assert len(told) == 3 + 2 * 3 * turns
+
+
 def test_the_most_turns_that_one_wants_are_taken():
     told: list[str] = []
     first, second = Player("A", told), Player("B", told)
@@ -109,6 +125,21 @@ def test_a_case_of_one_side_alone_holds_nobody_up():
     assert first.alone == ["mine"]
     assert second.alone == []
     assert first.taken == second.taken == {"x": 2, "y": 2}
+
+
+def test_who_times_a_case_of_its_own_is_not_late():
+    told: list[str] = []
+    first, second = Player("A", told), Player("B", told)
+    slow = {"also mine": 3 * PATIENCE_S, "y": 3 * PATIENCE_S}  # until then it is at work on the case before
+
+    with playing(
+        lambda seat: first.visit(seat, ["mine", "also mine", "y"], lambda case: time.sleep(slow.get(case, 0)), turn=2),
+        lambda seat: second.visit(seat, ["y"], turn=2),
+        patience_s=PATIENCE_S,
+    ):
+        pass
+    assert first.alone == ["mine", "also mine"]
+    assert first.taken == second.taken == {"y": 2}
 
 
 def test_cases_in_another_order_end_too():

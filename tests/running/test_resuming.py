@@ -19,6 +19,7 @@ from pacbench.frame import read_run
 from pacbench.records import Environment, RunSettings, read_lines
 from pacbench.running import coordinator as module
 from pacbench.running import job as job_module
+from pacbench.running.exit_code import exit_code
 from pacbench.running.job import Job
 from pacbench.running.resuming import drop_stale
 
@@ -91,13 +92,58 @@ def test_a_resumed_run_that_is_killed_holds_no_result_of_another_state(
     assert not any(state.green for state in run.gate.values())
 
 
+def test_rounds_that_were_dropped_and_did_not_run_again_are_rows(
+    runner, environment: Environment, monkeypatch: pytest.MonkeyPatch
+):
+    """They were completed once, before the code changed; a round after the first has no row of its own for that."""
+    settings = runner.settings(rounds=3)
+    runner.run(settings)
+    monkeypatch.setattr(
+        module, "describe_environment", lambda **_: environment.model_copy(update={"package_hash": "b"})
+    )
+    look = module.RunSession.settled
+
+    def settled(session: Any, job: Job) -> Any:
+        if job.round == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return look(session, job)
+
+    monkeypatch.setattr(module.RunSession, "settled", settled)
+    console = Console(file=runner.output)
+    assert module.Coordinator(runner.folder, settings, console, resume=True, targets=runner.targets).run()[1] == 130
+    run = read_run(runner.folder)
+    told = {row["round"]: (row["outcome"], row["reason"]) for row in run.frame.to_dict("records") if not row["gate"]}
+    assert told[0][0] == "passed"
+    assert told[1] == told[2] == ("lost", "never started: the run was interrupted before")
+    assert exit_code(run) == 1
+
+
+def test_a_killed_run_of_other_code_is_not_taken_for_the_one_before(
+    runner, environment: Environment, monkeypatch: pytest.MonkeyPatch
+):
+    """The job of the other code had written its last case, and was killed before it was written down."""
+    runner.run()
+    other = environment.model_copy(update={"package_hash": "b"})
+    monkeypatch.setattr(module, "describe_environment", lambda **_: other)
+    with monkeypatch.context() as patched:
+        patched.setattr(module.RunSession, "_end", lambda *_, **_rest: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            runner.run(resume=True)
+    of_other = {path.name: path.stat().st_mtime_ns for path in runner.folder.glob("records/*")}
+    assert of_other
+    monkeypatch.setattr(module, "describe_environment", lambda **_: environment)
+    assert runner.run(resume=True)[1] == 0
+    after = {path.name: path.stat().st_mtime_ns for path in runner.folder.glob("records/*")}
+    assert not set(after.items()) & set(of_other.items())
+
+
 def test_a_changed_suite_runs_again(runner, write_suite: Callable[..., str]):
     runner.run()
     write_suite("work", "def test_other(backend): pass")
     run, code = runner.run(resume=True)
     assert code == 0
     assert list(runner.outcomes(run)) == ["Good test_work.py::test_other"]
-    assert [job.suite for job in runner.jobs()] == ["gradients", "work", "work"]
+    assert [job.suite for job in runner.jobs()] == ["gradients", "work"]
 
 
 def test_the_key_depends_on_all_that_a_result_does(environment: Environment):

@@ -2,20 +2,28 @@
 
 import math
 import os
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import get_type_hints
 
 import pytest
 import torch
 
+from pacbench import command_line
 from pacbench.backends.unfold import UnfoldBackend
-from pacbench.commands.interleaved import InterleavedPlan, run_interleaved
+from pacbench.commands import interleaved as command
+from pacbench.commands.interleaved import InterleavedPlan, interleaved_plan, run_interleaved
 from pacbench.crf import FullCRF
+from pacbench.errors import UnknownNameError
+from pacbench.frame import GateState
 from pacbench.models.pac_joint_upsample import PacJointUpsample
 from pacbench.records import CaseRecord, Environment, read_lines
 from pacbench.registry import get_backend
 from pacbench.running.allocator import KEPT, with_allocator, without_kept_heap
+from pacbench.running.probes import RunError
 from pacbench.suites.operators import accuracy, extra_memory, interleaved, parts, scaling, subjects
 from pacbench.suites.operators.subjects import SMALL_SUBJECTS, SUBJECTS, Subject
 from pacbench.suites.operators.upsampling_twin import TWINS, PlainTwin
@@ -186,6 +194,46 @@ def test_a_case_that_fails_is_a_record_and_the_rest_goes_on(tmp_path):
         ("isa[W1-small-forward]", "skipped", "one instruction set only"),
         ("time[W2-small-forward]", "passed", None),
     ]
+
+
+@pytest.mark.parametrize("cases", ["nosuch", "W1,nosuch"])
+def test_a_case_that_there_is_not_is_wrong_use(cases, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["pacbench", "bench", "--interleaved", "--backend=unfold", "--profile=quick", f"--cases={cases}"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as ended:
+        command_line.main()
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out) == (2, "")
+    (line,) = err.splitlines()
+    assert line.startswith("pacbench: case: got 'nosuch', expected one of PJU8-small, W1-small, ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_parts_of_cases_are_known():
+    options = {"reference": None, "methods": None, "parts": None, "turns": None, "allocator": KEPT}
+    plan = interleaved_plan(["unfold"], None, cases=["W4-", "PJU8"], profile="quick", **options)
+    assert plan.cases == ("W4-", "PJU8")
+    with pytest.raises(UnknownNameError):
+        interleaved_plan(["unfold"], None, cases=["W4-small"], profile="standard", **options)
+
+
+def test_parts_that_the_cases_do_not_have_are_a_failure(tmp_path, monkeypatch):
+    green = SimpleNamespace(gate={"unfold": GateState(True, passed=1, total=1)})
+    monkeypatch.setattr(command, "run_gate", lambda *_, **__: (green, 0))
+    plan = InterleavedPlan("unfold", None, ("W2",), ("sizes", "upsampling"), "quick", 1, KEPT)
+    said = (
+        "--cases W2, --parts sizes,upsampling: nothing was measured, since none of these cases has one of these parts"
+    )
+    with pytest.raises(RunError, match=f"^{said}$"):
+        run_interleaved(plan, tmp_path, timeout_s=300)
+
+
+def test_every_part_is_in_the_help():
+    (found,) = [command for command in command_line.app.registered_commands if command.name == "bench"]
+    (option,) = get_type_hints(found.callback, include_extras=True)["parts"].__metadata__
+    named = option.help.partition("only ")[2].rstrip(".").replace(" or ", ", ").split(", ")
+    assert tuple(named) == interleaved.PARTS
 
 
 def test_the_command_measures_in_small_and_leaves_records_and_tables(tmp_path, capfd):
