@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +36,20 @@ def _xdist_is_no_business_of_subprocesses(monkeypatch: pytest.MonkeyPatch) -> No
     """
     for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def _compiler_imported() -> None:
+    """Torch's compiler, and Triton with it, cannot be imported twice in a process: the second time ends it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its own
+        import torch._inductor.compile_fx  # noqa: F401 (the import is what matters)
+
+
+@pytest.fixture
+def pytester(_compiler_imported: None, pytester: pytest.Pytester) -> pytest.Pytester:
+    """Pytester, which forgets the modules that were first imported since it began."""
+    return pytester
 
 
 @pytest.fixture(scope="session")
