@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pacbench.frame import Run, read_run
-from pacbench.records import CaseRecord, Collected, Environment, JobRecord, Line, RunSettings, append
+from pacbench.records import NO_CASE, CaseRecord, Collected, Environment, JobRecord, Line, RunSettings, append
 from pacbench.running.job import Job
 
 METHODS = {
@@ -158,7 +158,8 @@ class RunFolder:
         """The jobs of these suites have ended by themselves."""
         for suite in suites:
             for round_ in range(rounds):
-                self.job(suite, "completed", backend, round_)
+                recorded = (self.folder / "records" / f"{Job(suite, backend, round_).name}.jsonl").exists()
+                self.job(suite, "completed", backend, round_, reason="" if recorded else NO_CASE)
 
     def everything(self) -> None:
         """Two backends, the three suites, three rounds, a skip, a loss, a panel: everything that a report has."""
