@@ -39,6 +39,7 @@ class NetworkPlan(BaseModel):
         rgb_scale: What colours are divided by for the CRF.
         pairwise_weight: Of the CRF's kernels.
         fine_tuned: Whether the plain network was trained again from other weights; files of before do not say it.
+        frozen: Whether the network stood still while the CRF was trained; files of before do not say it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,6 +55,7 @@ class NetworkPlan(BaseModel):
     rgb_scale: float = Field(default=RGB_SCALE, gt=0)
     pairwise_weight: float = 1.0
     fine_tuned: bool = False
+    frozen: bool = False
 
     @model_validator(mode="after")
     def _one_crf(self) -> Self:

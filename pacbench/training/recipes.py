@@ -159,7 +159,8 @@ class Recipe(SavedRecipe):
             if not self.init:
                 plan = plan.model_copy(update={"network": "none"})
             chosen = {"crf": () if self.other_crf else self.crf, "other_crf": self.other_crf}
-            plan = plan.model_copy(update={"pairwise_weight": self.pairwise_weight, **chosen})
+            frozen = plan.network != "none" and not self.joint
+            plan = plan.model_copy(update={"pairwise_weight": self.pairwise_weight, "frozen": frozen, **chosen})
         elif self.kind == "fcn":
             plan = plan.model_copy(update={"fine_tuned": bool(self.init)})
         elif self.kind == "pacfcn":

@@ -96,8 +96,9 @@ def choose_weights(
     """The weights of a row: those given that fit it, else, for the embedded scenes, those that are shipped.
 
     Several of one model are several trainings of the row; other models than the first, such as a CRF of other
-    dilations, are left out. A swapped row for which there are none takes those of the plain network, not fine-tuned; a
-    plain row takes fine-tuned ones where there are no others. Empty where none fit.
+    dilations, are left out, and so are CRFs on a frozen network where others were trained with theirs. A swapped row
+    for which there are none takes those of the plain network, not fine-tuned; a plain row takes fine-tuned ones where
+    there are no others. Empty where none fit.
 
     Raises:
         DataError: weights that cannot be read or are for another number of classes.
@@ -122,7 +123,8 @@ def needs_given_weights(method: Method) -> bool:
 
 
 def _of_one_model(paths: Sequence[Path], plans: Mapping[Path, NetworkPlan]) -> list[Path]:
-    return [path for path in paths if plans[path] == plans[paths[0]]]
+    chosen = [path for path in paths if not plans[path].frozen] or paths
+    return [path for path in chosen if plans[path] == plans[chosen[0]]]
 
 
 def _swapped(plan: NetworkPlan) -> NetworkPlan:

@@ -77,6 +77,14 @@ def test_other_models_are_no_trainings_of_a_row(tmp_path: Path) -> None:
     assert [one.path.stem for one in choose_weights(FCN_CRF, files, CLASSES, embedded=False)] == ["a", "c"]
 
 
+def test_a_crf_on_a_frozen_network_is_no_training_of_a_joint_row(tmp_path: Path) -> None:
+    plan = PLAN.model_copy(update={"crf": (2,)})
+    frozen = weights(tmp_path, "frozen", plan.model_copy(update={"frozen": True}))
+    joint = weights(tmp_path, "joint", plan)
+    assert [one.path for one in choose_weights(FCN_CRF, [frozen, joint], CLASSES, embedded=False)] == [joint]
+    assert [one.path for one in choose_weights(FCN_CRF, [frozen], CLASSES, embedded=False)] == [frozen]
+
+
 def test_files_that_do_not_say_that_they_began_with_others_are_known_by_what_lies_beside(tmp_path: Path) -> None:
     """As `pacbench train` wrote them before the header said it: `weights.json`, and digests of what they began with."""
 

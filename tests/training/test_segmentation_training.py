@@ -170,6 +170,8 @@ def test_recipes_plan_what_they_train(trained: Path) -> None:
     again = Recipe(kind="fcn", init=(str(trained),)).plan(CLASSES)
     assert again.fine_tuned
     assert json.loads(again.header()[HEADER])["fine_tuned"]  # so that the weights say it
+    assert not plan.frozen
+    assert Recipe(kind="crf", init=(str(trained),), joint=False).plan(CLASSES).frozen
     stages = Recipe(kind="crf", steps=9).schedule(10, plan)
     assert [(stage.name, stage.steps) for stage in stages] == [("crf", 5), ("joint", 4)]
     assert [stage.steps for stage in Recipe(kind="fcn", epochs=2.5, batch=4).schedule(10, plan)] == [6]
