@@ -3,6 +3,9 @@
 A backend that computes the four unfused operators gets the three guided ones (kernel, then operator) and the
 mean-field update (softmax, convolution, sum) for nothing; a fused backend overrides them. Arguments have been checked
 before a backend sees them: shapes fit, devices agree, and the call lies within the declared capabilities.
+
+Two methods are no operators, but what Conv-CRF does around them, for a backend to fuse: `add_blurred` and
+`blurred_beliefs`.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .adapting_kernel import AdaptingKernel
+from .blurring import pool_by, upsample_by
 from .calls import Call
 from .capabilities import Capabilities, Reason
 from .errors import UnavailableError
@@ -193,3 +197,14 @@ class Backend:
             beliefs.softmax(dim=1), kernel, weight, None, window=window, shared_filters=shared_filters
         )
         return base.add(message, alpha=message_weight)
+
+    def add_blurred(self, base: Tensor, message: Tensor, factor: int) -> Tensor:
+        """The base (N, C, H, W) plus a message (N, C, ⌈H/factor⌉, ⌈W/factor⌉), upsampled as `upsample_by` does."""
+        return base + upsample_by(message, factor, (base.shape[2], base.shape[3]))
+
+    def blurred_beliefs(self, base: Tensor, message: Tensor, factor: int) -> Tensor:
+        """Softmax over the channels of what `add_blurred` gives, averaged as `pool_by` does: the message's shape.
+
+        A fused backend stores neither at the image's resolution.
+        """
+        return pool_by(self.add_blurred(base, message, factor).softmax(dim=1), factor)

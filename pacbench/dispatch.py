@@ -50,8 +50,7 @@ def select(call: Call, backend: str | Backend | None = None) -> Backend:
     """
     if isinstance(backend, Backend):
         return _checked(call, backend)
-    block = registry.entered if torch.compiler.is_compiling() else registry.key_in_use()
-    asked_for = _asked_for(backend, block)
+    asked_for = _requested(backend)
     if asked_for:
         return _checked(call, registry.loaded[asked_for])
     for candidate in _by_priority(call.device_type):
@@ -60,17 +59,35 @@ def select(call: Call, backend: str | Backend | None = None) -> Backend:
     raise NotSupportedError(_all_reasons(call, [get_backend(name) for name in list_backends()]))
 
 
-def best_backend() -> str:
-    """Name of the backend that serves this machine's device, a GPU if there is one, when none was asked for.
+def best_backend(device_type: str | None = None) -> str:
+    """Name of the backend that serves a device when none was asked for: a GPU if not given and there is one.
 
     Raises:
         UnavailableError: no backend serves it.
     """
-    device_type = "cuda" if torch.cuda.is_available() else "cpu"
+    if device_type is None:
+        device_type = "cuda" if torch.cuda.is_available() else "cpu"
     serving: tuple[str, ...] = _by_priority(device_type)
     if not serving:
         raise UnavailableError(f"pacbench: got no backend for {device_type}, expected one that runs on this machine")
     return serving[0]
+
+
+def backend_for(device_type: str, backend: str | Backend | None = None) -> Backend:
+    """The backend that is asked for, else the best one for a device: for what is no operator.
+
+    Raises:
+        UnknownNameError: the backend asked for is not registered.
+        UnavailableError: none was asked for, and none serves the device.
+    """
+    if isinstance(backend, Backend):
+        return backend
+    return registry.loaded[_requested(backend) or best_backend(device_type)]
+
+
+def _requested(backend: str | None) -> str:
+    block = registry.entered if torch.compiler.is_compiling() else registry.key_in_use()
+    return _asked_for(backend, block)
 
 
 @constant_when_traced

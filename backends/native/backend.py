@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pacbench.capabilities import Capabilities, Reason
 from pacbench.compiled.backend import CompiledBackend
 from pacbench.compiled.ops import CompiledOps
 
-from . import library
+from . import blurring, library
 from .lattice import NativeLatticeKernels, lattice_kernels
 from .ops import OPS
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class NativeBackend(CompiledBackend):
@@ -43,3 +46,17 @@ class NativeBackend(CompiledBackend):
     def lattice_kernels(self) -> NativeLatticeKernels:
         """The permutohedral lattice of the library."""
         return lattice_kernels()
+
+    def add_blurred(self, base: Tensor, message: Tensor, factor: int) -> Tensor:
+        """See `Backend`; in one pass where no gradient is wanted."""
+        if blurring.fuses(base, message):
+            output: Tensor = blurring.add_blurred(base, message, factor)
+            return output
+        return super().add_blurred(base, message, factor)
+
+    def blurred_beliefs(self, base: Tensor, message: Tensor, factor: int) -> Tensor:
+        """See `Backend`; in one pass where no gradient is wanted."""
+        if blurring.fuses(base, message):
+            beliefs: Tensor = blurring.blurred_beliefs(base, message, factor)
+            return beliefs
+        return super().blurred_beliefs(base, message, factor)

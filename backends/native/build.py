@@ -113,15 +113,12 @@ def build(output: Path, *, sanitize: Sequence[str] = (), std_thread: bool = Fals
 
 def _units() -> Iterator[tuple[str, Path, list[str]]]:
     """What is compiled: name of the object, source, flags of its own; the slowest first."""
-    for isa in reversed(instruction_sets()):
-        for scalar in SCALARS:
-            defined = [f"-DPACBENCH_ISA={isa}", f"-DPACBENCH_SCALAR={scalar}"]
-            yield f"entry-{isa}-{scalar}", KERNELS / "entry.cpp", [*ISAS[isa], *defined]
-    for isa in instruction_sets():
-        if isa in LATTICE_ISAS:
+    of_lattice = [isa for isa in instruction_sets() if isa in LATTICE_ISAS]
+    for name, isas in (("", [*reversed(instruction_sets())]), ("lattice_", of_lattice), ("blur_", instruction_sets())):
+        for isa in isas:
             for scalar in SCALARS:
                 defined = [f"-DPACBENCH_ISA={isa}", f"-DPACBENCH_SCALAR={scalar}"]
-                yield f"lattice-{isa}-{scalar}", KERNELS / "lattice_entry.cpp", [*ISAS[isa], *defined]
+                yield f"{name}entry-{isa}-{scalar}", KERNELS / f"{name}entry.cpp", [*ISAS[isa], *defined]
     yield "common", KERNELS / "common.cpp", []
 
 

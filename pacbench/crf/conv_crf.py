@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from pacbench.backend import Backend
-from pacbench.crf.blurring import blurred_size, pool_by, upsample_by
+from pacbench.blurring import blurred_size, pool_by
 from pacbench.crf.edge_features import create_position_feats
+from pacbench.dispatch import backend_for
 from pacbench.functional import packernel2d, pacpool2d
 
 
@@ -152,19 +153,19 @@ class ConvCRF(nn.Module):
                 f"{tuple(unary.shape)} and blur {self.blur}"
             )
         log_unary = unary.log_softmax(dim=1)
+        if not self.num_steps:
+            return log_unary
+        blurred = pool_by(log_unary, self.blur)
         base = (self.unary_weight - self.weight) * log_unary
-        logits = log_unary
-        for step in range(self.num_steps):
-            beliefs = logits.softmax(dim=1) if step else log_unary
-            message = pacpool2d(
-                pool_by(beliefs, self.blur),
-                kernel,
-                self.filter_size,
-                padding=self.filter_size // 2,
-                backend=self.backend,
-            )
-            logits = base + upsample_by(self.weight * message, self.blur, size)
-        return logits.softmax(dim=1) if self.final_softmax and self.num_steps else logits
+        serving = backend_for(unary.device.type, self.backend)
+        for _ in range(self.num_steps - 1):
+            blurred = serving.blurred_beliefs(base, self._message(blurred, kernel), self.blur)
+        logits = serving.add_blurred(base, self._message(blurred, kernel), self.blur)
+        return logits.softmax(dim=1) if self.final_softmax else logits
+
+    def _message(self, blurred: Tensor, kernel: Tensor) -> Tensor:
+        padding = self.filter_size // 2
+        return self.weight * pacpool2d(blurred, kernel, self.filter_size, padding=padding, backend=self.backend)
 
     def forward(self, unary: Tensor, image: Tensor) -> Tensor:
         """`steps` with the `kernel` of the image.

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from pacbench import autocast
 from pacbench.backend import Backend
-from pacbench.crf.blurring import pool_by, upsample_by
+from pacbench.blurring import pool_by, upsample_by
 from pacbench.functional import mean_field_update
 from pacbench.nn.layers import PacConv2d
 from pacbench.nn.pac_crf_arguments import (

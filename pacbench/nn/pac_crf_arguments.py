@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from torch import Tensor
 
-from pacbench.crf.blurring import blurred_size
+from pacbench.blurring import blurred_size
 from pacbench.nn.pairwise_kernel import PairwiseKernel
 
 FinalOutput = Literal["log_Q", "softmax", "log_softmax"]

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from pacbench.backend import Backend
+from pacbench.blurring import blurred_size
 from pacbench.crf import BCLCRF, ConvCRF, FullCRF, FullCRFPydensecrf2
-from pacbench.crf.blurring import blurred_size
 from pacbench.crf.lattice_neighbourhood import neighbourhood
 from pacbench.data.scenes import scene
 from pacbench.geometry import Pair, Window

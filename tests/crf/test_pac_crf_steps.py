@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pacbench.backends.unfold import UnfoldBackend
-from pacbench.crf.blurring import pool_by, upsample_by
+from pacbench.blurring import pool_by, upsample_by
 from pacbench.nn.pac_crf import PacCRF, PacCRFLoose
 
 STEPS = 3

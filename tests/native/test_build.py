@@ -73,7 +73,7 @@ def test_threads_by_compiler(
     compiled = [line for line in commands() if " -c " in line]
     (linked,) = (line for line in commands() if "-shared" in line)
     of_lattice = [isa for isa in build.instruction_sets() if isa in build.LATTICE_ISAS]
-    assert len(compiled) == 2 * len(build.instruction_sets()) + 2 * len(of_lattice) + 1
+    assert len(compiled) == 4 * len(build.instruction_sets()) + 2 * len(of_lattice) + 1
     assert all(("-DPACBENCH_STD_THREAD" in line) == std_thread for line in compiled)
     assert all(("-fopenmp" in line) != std_thread for line in compiled)
     assert "-fopenmp" not in linked
@@ -86,8 +86,8 @@ def test_another_processor_has_the_portable_kernels_only(
     monkeypatch.setattr(build.platform, "machine", lambda: "aarch64")
     build.build(tmp_path / "built")
     compiled = [line for line in commands() if "entry.cpp" in line]
-    assert sum("lattice_entry.cpp" in line for line in compiled) == 2
-    assert len(compiled) == 4
+    assert [sum(f"{kind}_entry.cpp" in line for line in compiled) for kind in ("lattice", "blur")] == [2, 2]
+    assert len(compiled) == 6
     assert all("-DPACBENCH_ISA=portable" in line and "-mavx" not in line for line in compiled)
 
 

@@ -1,4 +1,5 @@
 // What is compiled once for all instruction sets: threads, scratch memory, and which instruction set to take.
+#include "blur.h"
 #include "call.h"
 #include "lattice.h"
 #include "threads.h"
@@ -124,3 +125,5 @@ extern "C" __attribute__((visibility("default"))) int pacbench_native_best_isa(v
 extern "C" __attribute__((visibility("default"))) int64_t pacbench_native_call_size(void) { return sizeof(PacCall); }
 
 extern "C" __attribute__((visibility("default"))) int64_t pacbench_native_lattice_call_size(void) { return sizeof(LatticeCall); }
+
+extern "C" __attribute__((visibility("default"))) int64_t pacbench_native_blur_call_size(void) { return sizeof(BlurCall); }

@@ -6,8 +6,10 @@ of the factor is padded by half of what is missing, rounded up, at its top and l
 
 from __future__ import annotations
 
-from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def leading_padding(size: tuple[int, int], factor: int) -> tuple[int, int]:
@@ -23,6 +25,8 @@ def blurred_size(size: tuple[int, int], factor: int) -> tuple[int, int]:
 
 def pool_by(values: Tensor, factor: int) -> Tensor:
     """Average (N, C, H, W) over cells of factor × factor pixels; the padding is left out of each average."""
+    from torch.nn import functional as F  # noqa: N812 - torch's own name; backends are known without torch
+
     if factor == 1:
         return values
     padding = leading_padding((values.shape[2], values.shape[3]), factor)
@@ -31,6 +35,8 @@ def pool_by(values: Tensor, factor: int) -> Tensor:
 
 def upsample_by(values: Tensor, factor: int, size: tuple[int, int]) -> Tensor:
     """Undo `pool_by`: bilinear (N, C, ⌈H/factor⌉, ⌈W/factor⌉) → (N, C, H, W), `size` being (H, W)."""
+    from torch.nn import functional as F  # noqa: N812 - as above
+
     if factor == 1:
         return values
     top, left = leading_padding(size, factor)

@@ -1,0 +1,106 @@
+"""Mean-field steps on a coarser grid by the native library: calls of `kernels/blur.h` with torch tensors.
+
+They are `torch.library` ops, so that a Conv-CRF compiles into one graph; they have no derivative.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pacbench.blurring import blurred_size, leading_padding
+from pacbench.compiled.storage import dense
+from pacbench.errors import UnavailableError
+
+from . import library
+
+_INTEGERS = "batch channels height width cell_rows cell_columns factor top left threads"
+_POINTERS = "base message output beliefs"
+
+
+class BlurCall(ctypes.Structure):
+    """The struct of that name in `kernels/blur.h`; no tensor where none is given."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in _INTEGERS.split()),
+        *((name, ctypes.c_void_p) for name in _POINTERS.split()),
+    )
+
+
+@torch.library.custom_op(
+    "pacbench_native::add_blurred",
+    mutates_args=(),
+    device_types="cpu",
+    schema="(Tensor base, Tensor message, int factor) -> Tensor",
+)
+def add_blurred(base: Tensor, message: Tensor, factor: int) -> Tensor:
+    """See `pacbench.backend.Backend`; float32 and float64, without a gradient."""
+    output = torch.empty_like(base, memory_format=torch.contiguous_format)
+    _run(base, message, factor, output=output)
+    return output
+
+
+@torch.library.custom_op(
+    "pacbench_native::blurred_beliefs",
+    mutates_args=(),
+    device_types="cpu",
+    schema="(Tensor base, Tensor message, int factor) -> Tensor",
+)
+def blurred_beliefs(base: Tensor, message: Tensor, factor: int) -> Tensor:
+    """See `pacbench.backend.Backend`; float32 and float64, without a gradient."""
+    beliefs = torch.empty_like(message, memory_format=torch.contiguous_format)
+    _run(base, message, factor, beliefs=beliefs)
+    return beliefs
+
+
+@add_blurred.register_fake
+def _(base: Tensor, message: Tensor, factor: int) -> Tensor:
+    del message, factor
+    return torch.empty_like(base, memory_format=torch.contiguous_format)
+
+
+@blurred_beliefs.register_fake
+def _(base: Tensor, message: Tensor, factor: int) -> Tensor:
+    del base, factor
+    return torch.empty_like(message, memory_format=torch.contiguous_format)
+
+
+def fuses(base: Tensor, message: Tensor) -> bool:
+    """Whether the ops compute this: what they can, and no gradient is wanted."""
+    wanted = torch.is_grad_enabled() and (base.requires_grad or message.requires_grad)
+    return not wanted and base.dtype in library.SCALARS and base.dtype is message.dtype and base.device.type == "cpu"
+
+
+def _run(base: Tensor, message: Tensor, factor: int, **made: Tensor) -> None:
+    batch, channels, height, width = base.shape
+    size = (height, width)
+    rows, columns = blurred_size(size, factor)
+    top, left = leading_padding(size, factor)
+    given = {"base": dense(base, base.dtype), "message": dense(message, base.dtype)}  # alive until the call returns
+    call = BlurCall(
+        batch=batch, channels=channels, height=height, width=width, cell_rows=rows, cell_columns=columns,
+        factor=factor, top=top, left=left, threads=torch.get_num_threads(),
+        **{name: tensor.data_ptr() for name, tensor in {**given, **made}.items()},
+    )  # fmt: skip
+    said: Any = ctypes.create_string_buffer(256)
+    if _function(base.dtype)(call, said, len(said)):
+        raise RuntimeError(f"backend native: {said.value.decode(errors='replace')}")
+
+
+def _function(dtype: torch.dtype) -> Callable[..., int]:
+    """The library's function; UnavailableError where it is of another version, with the mend."""
+    found = library.current()
+    try:
+        size = found.bound("pacbench_native_blur_call_size", ctypes.c_int64)()
+        if size != ctypes.sizeof(BlurCall):
+            raise AttributeError(f"blurred calls of {ctypes.sizeof(BlurCall)} bytes: its own have {size}")
+        name = f"pacbench_native_blurred_update_{library.SCALARS[dtype]}_{found.isa}"
+        return found.bound(name, ctypes.c_int, ctypes.POINTER(BlurCall), ctypes.c_char_p, ctypes.c_int64)
+    except AttributeError as error:
+        raise UnavailableError(
+            f"blurred mean field: {found.path} lacks {error}; to mend it: build it again by {library.REBUILD}"
+        ) from error
