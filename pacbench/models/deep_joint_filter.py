@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor, nn
 
 from pacbench.models.channel_folding import expect_inputs, folded, repeated_guide, unfolded
+from pacbench.models.passing_on import pass_on
 
 _SIZES = (9, 1, 5)
 _READING = (2, 2, 2)  # what the first branches pad: all that is lost, in equal parts
@@ -47,6 +48,14 @@ class DJF(nn.Module):
         self.branch_t = _branch((channels, *reading, 1), _READING)
         self.branch_g = _branch((guide_channels, *reading, 1), _READING)
         self.branch_joint = _branch((2, *joining, channels), _JOINING)
+
+    def start_as_interpolation(self) -> None:
+        """Set filters so that samples of 0 or more come out bilinearly upsampled, but for two pixels at the border.
+
+        The other channels keep their random filters.
+        """
+        pass_on(self.branch_t)
+        pass_on(self.branch_joint)
 
     def forward(self, target: Tensor, guide: Tensor) -> Tensor:
         """Upsample (N, C, h, w), about 0..1, under a guide (N, G, f·h, f·w) in 0..1; (N, C, f·h, f·w).

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from pacbench.backend import Backend
 from pacbench.models.channel_folding import expect_inputs, folded, repeated_guide, unfolded
+from pacbench.models.passing_on import interpolate, pass_on
 from pacbench.nn import PacConvTranspose2d
 
 _SIZE = 5
@@ -101,6 +102,18 @@ class PacJointUpsample(nn.Module):
         return PacConvTranspose2d(
             inputs, outputs, _SIZE, stride=2, padding=_SIZE // 2, output_padding=1, backend=backend
         )
+
+    def start_as_interpolation(self) -> None:
+        """Set filters so that samples of 0 or more come out linearly interpolated, as far as the guide is flat.
+
+        A sample comes to lie at pixel (factor - 1) // 2 of its block, where the protocol takes it. The other channels
+        keep their random filters.
+        """
+        pass_on(self.branch_t)
+        for step, layer in enumerate(self.up_convts):
+            assert isinstance(layer.weight, Tensor)
+            interpolate(layer.weight, layer.bias if isinstance(layer.bias, Tensor) else None, shift=min(step, 1))
+        pass_on(self.branch_f)
 
     def forward(self, target: Tensor, guide: Tensor) -> Tensor:
         """Upsample (N, C, h, w), about 0..1, under a guide (N, G, f·h, f·w) in 0..1; (N, C, f·h, f·w).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import nn
 
@@ -12,6 +13,8 @@ from pacbench.errors import UnknownNameError
 from pacbench.models.deep_joint_filter import DJF, DJFWide
 from pacbench.models.msg_net import MSGNet
 from pacbench.models.pac_joint_upsample import PacJointUpsample, PacJointUpsampleLite
+
+Start = Literal["random", "interpolation"]
 
 
 @dataclass(frozen=True)
@@ -51,16 +54,26 @@ NETWORKS: Mapping[str, UpsamplingNetwork] = {
 }
 
 
-def build_network(name: str, factor: int, *, backend: str | Backend | None = None) -> nn.Module:
-    """A network of one channel under a colour guide, its filters as torch initialises them.
+def build_network(
+    name: str, factor: int, *, backend: str | Backend | None = None, start: Start = "random"
+) -> nn.Module:
+    """A network of one channel under a colour guide.
+
+    Its filters are as torch initialises them; those of the start "interpolation" carry the samples to the output beside
+    that (`start_as_interpolation` of DJF and PacJointUpsample; MSG-Net adds to an interpolation anyway).
 
     Raises:
         UnknownNameError: no network of that name.
-        ValueError: it knows no such factor.
+        ValueError: it knows no such factor or start.
     """
     if name not in NETWORKS:
         raise UnknownNameError("method", name, NETWORKS)
-    return NETWORKS[name].build(factor, backend)
+    network = NETWORKS[name].build(factor, backend)
+    if start == "interpolation":
+        if not isinstance(network, DJF | PacJointUpsample):
+            raise ValueError(f"{name}: got start {start!r}, expected 'random'")
+        network.start_as_interpolation()
+    return network
 
 
 def task_name(method: str, kind: str, factor: int) -> str:

@@ -11,6 +11,7 @@ from pydantic import Field
 from pacbench.data.data_error import DataError
 from pacbench.errors import UnknownNameError
 from pacbench.measuring.package_hash import data_hash
+from pacbench.models.upsampling import Start
 from pacbench.training.saved_recipe import SavedRecipe
 from pacbench.training.settings import TrainingSettings
 
@@ -39,6 +40,7 @@ class UpsamplingRecipe(SavedRecipe):
         rate: Learning rate at the start.
         crop: Side of a crop.
         seed: Of everything random.
+        start: The filters to begin with, "random" or "interpolation"; see `pacbench.models.upsampling.build_network`.
         evaluate_every: Steps between measurements; None for the end only.
         checkpoint_every: Steps between checkpoints.
         device: A torch device.
@@ -55,6 +57,7 @@ class UpsamplingRecipe(SavedRecipe):
     rate: float = Field(default=1e-3, gt=0)
     crop: int = Field(default=64, ge=1)
     seed: int = Field(default=0, ge=0)
+    start: Start = "random"
     evaluate_every: int | None = Field(default=None, ge=1)
     checkpoint_every: int = Field(default=100, ge=1)
     device: str = "cpu"
@@ -79,7 +82,7 @@ class UpsamplingRecipe(SavedRecipe):
         said = {"data_hash": data_hash(Path(self.data_root))} if self.data_root is not None else {}
         return UpsamplingTask(
             self.method, self.factor, train, held_out, crop=self.crop, steps=self.steps, rate=self.rate,
-            seed=self.seed, said=said,
+            seed=self.seed, start=self.start, said=said,
         )  # fmt: skip
 
     def _images(self) -> tuple[UpsamplingDataset, UpsamplingDataset]:

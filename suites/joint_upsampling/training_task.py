@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pacbench.data.data_error import DataError
-from pacbench.models.upsampling import build_network, task_name
+from pacbench.models.upsampling import Start, build_network, task_name
 from pacbench.training import Sample, Stage, Task
 from pacbench.training.batches import derived_seed
 
@@ -39,10 +39,11 @@ class UpsamplingTask(Task):
         steps: Optimisation steps.
         rate: Learning rate at the start.
         seed: Of the initial filters.
+        start: What they are; see `build_network`.
         said: What else the data is known by.
 
     Raises:
-        ValueError: a network that knows no such factor, or a crop that is no multiple of it or all border.
+        ValueError: a network that knows no such factor or start, or a crop that is no multiple of it or all border.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class UpsamplingTask(Task):
         steps: int,
         rate: float,
         seed: int,
+        start: Start,
         said: Mapping[str, str],
     ) -> None:
         if crop % factor or crop <= 2 * train.border:
@@ -71,10 +73,11 @@ class UpsamplingTask(Task):
         self.crop = crop
         self.steps = steps
         self.rate = rate
+        self.start = start
         self.said = dict(said)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(seed, _INITIAL))
-            self.model = build_network(method, factor)
+            self.model = build_network(method, factor, start=start)
 
     def stages(self) -> Sequence[Stage]:
         """One."""
@@ -90,6 +93,7 @@ class UpsamplingTask(Task):
             "train": list(self.train.ids),
             "held_out": list(self.held_out.ids),
             "crop": self.crop,
+            "start": self.start,
             **self.said,
         }
 

@@ -171,3 +171,41 @@ def test_pac_lite_is_published_for_three_factors():
 def test_a_network_can_be_made_for_grey_guides(network):
     target, guide = inputs(4, guide_channels=1)
     assert network().double()(target, guide).shape == (2, 1, 16, 20)
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8, 16])
+@pytest.mark.parametrize("name", ["pac", "pac_lite"])
+def test_pac_started_as_interpolation_interpolates_under_a_flat_guide(name, factor):
+    if name == "pac_lite" and factor == 2:
+        pytest.skip("there is no lite model for factor 2")
+    torch.manual_seed(0)
+    network = build_network(name, factor, backend="unfold", start="interpolation").double()
+    target, guide = inputs(factor, channels=2, size=(9, 10))
+    whole = network(target, torch.full_like(guide, 0.5))
+    height, width = (factor * (side - 1) + 1 for side in target.shape[2:])
+    expected = F.interpolate(target, size=(height, width), mode="bilinear", align_corners=True)
+    first = (factor - 1) // 2
+    inner = slice(8, -8)  # the guide's branch sees zeros around the image
+    result = whole[:, :, first : first + height, first : first + width]
+    torch.testing.assert_close(result[:, :, inner, inner], expected[:, :, inner, inner], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["djf", "djf_wide"])
+def test_djf_started_as_interpolation_is_bilinear_upsampling(name):
+    torch.manual_seed(0)
+    network = build_network(name, 3, start="interpolation").double()
+    target, guide = inputs(3, channels=2)
+    expected = F.interpolate(target, scale_factor=3.0, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(network(target, guide)[:, :, 2:-2, 2:-2], expected[:, :, 2:-2, 2:-2], rtol=0, atol=0)
+
+
+def test_a_start_leaves_the_other_channels_random_and_is_refused_where_there_is_none():
+    torch.manual_seed(0)
+    random = build_network("pac", 4)
+    torch.manual_seed(0)
+    started = build_network("pac", 4, start="interpolation")
+    assert torch.equal(started.branch_g.conv1.weight, random.branch_g.conv1.weight)
+    assert torch.equal(started.up_convts[1].weight[:, 1:], random.up_convts[1].weight[:, 1:])
+    assert torch.equal(started.branch_t.conv2.weight[1:], random.branch_t.conv2.weight[1:])
+    with pytest.raises(ValueError, match="msg_net: got start 'interpolation', expected 'random'"):
+        build_network("msg_net", 4, start="interpolation")

@@ -66,6 +66,21 @@ def test_an_example_is_the_protocol_on_a_crop(data):
     assert False in flipped
 
 
+def test_a_training_may_start_as_interpolation():
+    started = UpsamplingRecipe(**QUICK | {"method": "djf"}, start="interpolation").task()
+    held_out = [started.validation_sample(index) for index in range(started.validation_size())]
+    with torch.no_grad():
+        errors = [started.measure(started.model, {k: v[None] for k, v in sample.items()}) for sample in held_out]
+    bilinear = []
+    for item_id in started.held_out.ids:
+        item = started.held_out.load(item_id)
+        bilinear.append(error(started.held_out, item, interpolation("bilinear")(item.at(4))[0]))
+    assert float(torch.stack(errors)[:, 0].mean()) == pytest.approx(sum(bilinear) / len(bilinear), rel=1e-4)
+    assert started.describe()["start"] == "interpolation"
+    with pytest.raises(ValueError, match="msg_net: got start"):
+        UpsamplingRecipe(**QUICK | {"method": "msg_net"}, start="interpolation").task()
+
+
 def test_the_loss_counts_known_pixels_off_the_border_only():
     task = UpsamplingRecipe(**QUICK).task()
     batch = {name: value[None] for name, value in task.train_sample(0, generator()).items()}
@@ -175,6 +190,8 @@ def test_the_command_trains_resumes_and_says_what_is_wrong(monkeypatch, capsys, 
         (["upsample", "--factor", 4], "got no --method, expected one"),
         (["upsample", "--method", "pac_light", "--factor", 4], "did you mean 'pac_lite'?"),
         (["upsample", "--method", "djf", "--factor", 1], "got 1 for factor"),
+        (["upsample", "--method", "djf", "--factor", 4, "--start", "bilinear"], "got 'bilinear' for start"),
+        (["fcn", "--start", "random"], "train fcn: got start, expected options of its own"),
         (["upsampel"], "train: got 'upsampel', expected one of fcn, crf, pacfcn or upsample"),
         (["upsample", "--width", 3], "train upsample: got width, expected options of its own"),
         (["fcn", "--factor", 4], "train fcn: got factor, expected options of its own"),
