@@ -15,8 +15,8 @@ NOT_COMPARABLE = (
     "table names, on the machine that its header names."
 )
 ON_VAL = (
-    "On PASCAL VOC 2012 val the authors' program has these mIoU (README of NVlabs/pacnet): FCN-8s 65.51, PAC-CRF,32 68.52, "
-    "PAC-CRF,16-64 68.90, PacFCN 67.44, PacFCN and PAC-CRF 69.87."
+    "On PASCAL VOC 2012 val the authors' program has these mIoU (README of NVlabs/pacnet): FCN-8s 65.51, PAC-CRF,32 "
+    "68.52, PAC-CRF,16-64 68.90, PacFCN 67.44, PacFCN and PAC-CRF 69.87."
 )
 UNARY_MIOU = 67.20
 _ROWS: tuple[tuple[str, str, float, float], ...] = (

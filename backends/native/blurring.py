@@ -76,9 +76,16 @@ def fuses(base: Tensor, message: Tensor) -> bool:
 
 
 def _run(base: Tensor, message: Tensor, factor: int, **made: Tensor) -> None:
+    if factor < 1 or base.dim() != 4:
+        raise ValueError(f"blurred mean field: got {tuple(base.shape)} by {factor}, expected (N, C, H, W) by 1 or more")
     batch, channels, height, width = base.shape
     size = (height, width)
     rows, columns = blurred_size(size, factor)
+    if tuple(message.shape) != (batch, channels, rows, columns) or message.dtype is not base.dtype:
+        raise ValueError(
+            f"blurred mean field: message is {tuple(message.shape)} of {message.dtype}, expected "
+            f"{(batch, channels, rows, columns)} of {base.dtype}"
+        )
     top, left = leading_padding(size, factor)
     given = {"base": dense(base, base.dtype), "message": dense(message, base.dtype)}  # alive until the call returns
     call = BlurCall(

@@ -23,7 +23,7 @@ class SmallFCN(nn.Module):
     The stages are those of VGG-16 (2, 2, 3, 3, 3 convolutions 3 × 3, each stage at half the resolution of the one
     before), without its fully connected layers, with batch normalisation after each convolution. The scores of
     stages 5, 4 and 3 are summed and upsampled as in FCN-8s; layers that FCN-8s has too are called as there. Any image
-    size will do. At the default width it has 0.58 million parameters.
+    size will do. At the default width it has 0.59 million parameters.
 
     Args:
         num_classes: Number of classes.

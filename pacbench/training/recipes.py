@@ -159,14 +159,13 @@ class Recipe(SavedRecipe):
             if not self.init:
                 plan = plan.model_copy(update={"network": "none"})
             chosen = {"crf": () if self.other_crf else self.crf, "other_crf": self.other_crf}
-            frozen = plan.network != "none" and not self.joint
-            plan = plan.model_copy(update={"pairwise_weight": self.pairwise_weight, "frozen": frozen, **chosen})
-        elif self.kind == "fcn":
-            plan = plan.model_copy(update={"fine_tuned": bool(self.init)})
-        elif self.kind == "pacfcn":
-            scale = self.guide_scale if self.guide_scale is not None else plan.default_guide_scale
-            plan = plan.model_copy(update={"guide_scale": scale})
-        return plan
+            plan = plan.model_copy(update={"pairwise_weight": self.pairwise_weight, **chosen})
+            alone = plan.network != "none" and [stage.name for stage in self.schedule(1, plan)] == ["crf"]
+            return plan.model_copy(update={"frozen": alone})
+        if self.kind == "fcn":
+            return plan.model_copy(update={"fine_tuned": bool(self.init), "frozen": False})
+        scale = self.guide_scale if self.guide_scale is not None else plan.default_guide_scale
+        return plan.model_copy(update={"guide_scale": scale, "frozen": False})
 
     def schedule(self, images: int, plan: NetworkPlan) -> list[Stage]:
         """The stages."""

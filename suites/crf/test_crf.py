@@ -158,21 +158,23 @@ def test_time(
     part: str,
     backend: Backend,
     dataset: CrfDataset,
+    tuner: Tuner,
     weights: tuple[Path, ...],
     record: Any,
     measure: Callable[..., Any],
 ) -> None:
-    """Time of one image: the kernel, the steps, and both, without gradients."""
+    """Time of one image: the kernel, the steps, and both, with the scalars that quality is measured with."""
     item = dataset.evaluation.first()
     device = method.device(backend)
     _describe(record, method, part, dataset, item, device)
     _require(method)
     if not method.is_crf:
         pytest.skip("the unary is given: there is nothing to time")
-    if method.grid:
-        record.note("timed with the scalars that tuning starts from")
-        record.parameters.update(method.start)
-    inference = _inference(method, method.start, backend, dataset, weights, record)
+    tuned = tuner.tuned(method, backend)
+    if tuned is not None:
+        record.parameters.update(tuned.values)
+    scalars = method.start if tuned is None else tuned.values
+    inference = _inference(method, scalars, backend, dataset, weights, record)
     image, unary = item.image.to(device), item.unary.to(device)
     with torch.no_grad():
         kernel = inference.kernel(image)

@@ -190,6 +190,24 @@ def test_dense_mean_field_conv_crf(blur: int, backend: Backend) -> None:
     torch.testing.assert_close(result, expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("dtype", list(TOLERANCE), ids=["float64", "float32"])
+def test_steps_on_a_coarser_grid(dtype: torch.dtype, backend: Backend) -> None:
+    """What Conv-CRF does at full resolution, on lines longer than any vector, for several images."""
+    _require(backend, dtype)
+    for factor, (height, width) in {1: (3, 5), 3: (7, 70), 4: (9, 149)}.items():
+        cells = (-(-height // factor), -(-width // factor))
+        base, message = _random(2, CLASSES, height, width, seed=0), _random(2, CLASSES, *cells, seed=1)
+        pooled, upsampled = (matrix((height, width), factor) for matrix in (pooling_matrix, upsampling_matrix))
+        logits = base + (message.flatten(2) @ torch.from_numpy(upsampled.T)).view_as(base)
+        beliefs = (logits.softmax(dim=1).flatten(2) @ torch.from_numpy(pooled.T)).view_as(message)
+        given = base.to(dtype), message.to(dtype), factor
+        with torch.no_grad():
+            assert_agrees(backend.add_blurred(*given), logits, TOLERANCE[dtype], f"{backend.name} sum by {factor}")
+            assert_agrees(
+                backend.blurred_beliefs(*given), beliefs, TOLERANCE[dtype], f"{backend.name} beliefs by {factor}"
+            )
+
+
 @pytest.mark.parametrize("name", ["4d", "2d_pool", "potts_pool", "several"])
 @pytest.mark.parametrize("kind", [PacCRF, PacCRFLoose], ids=["tied", "loose"])
 def test_gradient(kind: type[PacCRF] | type[PacCRFLoose], name: str, backend: Backend) -> None:

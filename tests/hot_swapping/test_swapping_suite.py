@@ -83,6 +83,12 @@ def test_a_crf_on_a_frozen_network_is_no_training_of_a_joint_row(tmp_path: Path)
     joint = weights(tmp_path, "joint", plan)
     assert [one.path for one in choose_weights(FCN_CRF, [frozen, joint], CLASSES, embedded=False)] == [joint]
     assert [one.path for one in choose_weights(FCN_CRF, [frozen], CLASSES, embedded=False)] == [frozen]
+    older = [tmp_path / f"{name}.safetensors" for name in ("older_frozen", "older_joint")]
+    for path, stages in zip(older, (["crf"], ["crf", "joint"]), strict=True):
+        said = {key: value for key, value in plan.model_dump(mode="json").items() if key != "frozen"}
+        save_file(plan.build().state_dict(), path, {HEADER: json.dumps(said)})
+        path.with_suffix(".json").write_text(json.dumps({"stages": [{"name": name} for name in stages]}))
+    assert [one.path for one in choose_weights(FCN_CRF, older, CLASSES, embedded=False)] == [older[1]]
 
 
 def test_files_that_do_not_say_that_they_began_with_others_are_known_by_what_lies_beside(tmp_path: Path) -> None:

@@ -89,6 +89,26 @@ def test_what_the_library_does_not_compute_torch_does(what: str, monkeypatch: py
     assert result.requires_grad == (what == "gradient")
 
 
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_a_forbidden_class_stays_one(factor: int) -> None:
+    """Logits of -inf where the message is, and no NaN where both cells or the weight of one would make it."""
+    native, (base, message, _) = get_backend("native"), _inputs((1, 4, 8, 36, factor))
+    message[:, 2] = -float("inf")
+    logits = native.add_blurred(base, message, factor)
+    assert bool((logits[:, 2] == -float("inf")).all())
+    beliefs = native.blurred_beliefs(base, message, factor)
+    assert bool((beliefs[:, 2] == 0).all())
+    torch.testing.assert_close(beliefs.sum(1), torch.ones_like(beliefs[:, 0]))
+
+
+@pytest.mark.parametrize(
+    ("message", "factor"), [((1, 3, 1, 1), 4), ((1, 3, 3, 3), 3), ((1, 1, 3, 3), 4), ((1, 3, 3, 3), 0)]
+)
+def test_a_message_of_another_grid_is_refused(message: tuple[int, ...], factor: int) -> None:
+    with pytest.raises(ValueError, match=r"blurred mean field: (message is|got) \(1, 3?1?, "):
+        get_backend("native").add_blurred(torch.zeros(1, 3, 12, 12), torch.zeros(message), factor)
+
+
 def test_conv_crf_has_the_same_result_with_gradients_and_in_one_graph() -> None:
     random = torch.Generator().manual_seed(0)
     unary, image = torch.randn(2, 5, 30, 41, generator=random), torch.rand(2, 3, 30, 41, generator=random) * 255

@@ -300,7 +300,7 @@ def test_tuned_parameters_are_those_of_the_quality_case(run_folder: Any) -> None
     about = {"method": "pac_crf_32", "dataset": "scenes"}
     run_folder.case(
         "crf", "test_time[pac_crf_32-total]", direction="total", samples_s=[1.0], parameters={"weight": 1.0},
-        notes=["timed with the scalars that tuning starts from"], **about,
+        notes=["a note of the time"], **about,
     )  # fmt: skip
     run_folder.case(
         "crf", "test_quality[pac_crf_32]", direction="quality", metrics={"miou": 0.5}, parameters={"weight": 4.0},
@@ -309,7 +309,7 @@ def test_tuned_parameters_are_those_of_the_quality_case(run_folder: Any) -> None
     run_folder.ran("crf")
     (row,) = rows_of(table_of(run_folder.read(), "crf"), method="pac_crf_32")
     assert row["tuning"].text == "weight = 4"
-    assert row["tuning"].notes == ("timed with the scalars that tuning starts from",)
+    assert row["tuning"].notes == ("a note of the time",)
 
 
 def test_a_check_of_the_data_is_a_row_only_when_it_did_not_pass(run_folder: Any) -> None:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from pacbench.data.data_error import DataError
 from pacbench.models import FCN8s, NetworkWithCRF, SmallFCN
 from pacbench.models.network_plan import HEADER, NetworkPlan, build_with, load_into, read_plan
-from pacbench.training import Stage, TrainingSettings, train
+from pacbench.training import Stage, TrainingSettings, recipes, train
 from pacbench.training.progress import TrainingProgress
 from pacbench.training.recipes import Recipe
 from pacbench.training.segmentation import Augmentation, SegmentationTask
@@ -155,7 +155,7 @@ def test_weights_that_do_not_fit_are_named(trained: Path, tmp_path: Path) -> Non
         read_plan(tmp_path / "none.pth")
 
 
-def test_recipes_plan_what_they_train(trained: Path) -> None:
+def test_recipes_plan_what_they_train(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(Recipe(kind="fcn", network="vgg16").plan(CLASSES), NetworkPlan)
     plan = Recipe(kind="pacfcn", init=(str(trained),)).plan(("a", "b"))
     assert (plan.width, plan.guide_scale, plan.classes) == (4, 0.1, ("a", "b"))
@@ -171,7 +171,13 @@ def test_recipes_plan_what_they_train(trained: Path) -> None:
     assert again.fine_tuned
     assert json.loads(again.header()[HEADER])["fine_tuned"]  # so that the weights say it
     assert not plan.frozen
-    assert Recipe(kind="crf", init=(str(trained),), joint=False).plan(CLASSES).frozen
+    frozen = Recipe(kind="crf", init=(str(trained),), joint=False).plan(CLASSES)
+    assert frozen.frozen
+    assert Recipe(kind="crf", init=(str(trained),), steps=1).plan(CLASSES).frozen  # too short for a joint stage
+    monkeypatch.setattr(recipes, "plan_for", lambda *_: frozen)
+    assert not Recipe(kind="fcn", init=(str(trained),)).plan(CLASSES).frozen  # whose network is trained on
+    assert not Recipe(kind="pacfcn", init=(str(trained),)).plan(CLASSES).frozen
+    monkeypatch.undo()
     stages = Recipe(kind="crf", steps=9).schedule(10, plan)
     assert [(stage.name, stage.steps) for stage in stages] == [("crf", 5), ("joint", 4)]
     assert [stage.steps for stage in Recipe(kind="fcn", epochs=2.5, batch=4).schedule(10, plan)] == [6]

@@ -71,8 +71,8 @@ struct BlurredUpdateThread {
         const Scalar *from = (const Scalar *)call.message + (n * call.channels + c) * cells + cell_row * call.cell_columns;
         Scalar *to = lines[place] + c * job.row;
         for (Index x = 0; x < call.width; x++) {
-          const Scalar first = from[job.first_cell[x]];
-          to[x] = first + job.share[x] * (from[job.second_cell[x]] - first);
+          const Scalar share = job.share[x], first = from[job.first_cell[x]];
+          to[x] = share == 0 ? first : (1 - share) * first + share * from[job.second_cell[x]]; // 0 times infinity is none
         }
         for (Index x = call.width; x < job.row; x++) to[x] = 0;
       }
@@ -107,8 +107,9 @@ struct BlurredUpdateThread {
         for (Index i = count; i < vectors * LANES; i++) block[i] = 0;
       }
       for (Index v = 0; v < vectors; v++) {
-        const Vector start = load(first + v * LANES);
-        const Vector logits = load(v < whole ? base + v * LANES : block + v * LANES) + (start + down * (load(second + v * LANES) - start));
+        Vector between_lines = load(first + v * LANES);
+        if (down != 0) between_lines = (1 - down) * between_lines + down * load(second + v * LANES);
+        const Vector logits = load(v < whole ? base + v * LANES : block + v * LANES) + between_lines;
         store(block + v * LANES, logits);
         highest[v] = c ? larger(highest[v], logits) : logits;
       }

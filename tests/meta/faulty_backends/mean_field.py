@@ -71,3 +71,21 @@ class NoGradientToBothAtOnce(Faulty):
         if base is beliefs:
             base = with_gradient(base, torch.zeros_like)
         return super().mean_field_update(base, beliefs, *tensors, **keywords)
+
+
+class ShiftedMessage(Faulty):
+    """The message of the coarser grid lies a column beside its place, at the end of long lines only."""
+
+    def add_blurred(self, base, message, factor):
+        if message.shape[3] > 30:
+            message = torch.cat([message[..., :30], message.roll(1, 3)[..., 30:]], dim=3)
+        return super().add_blurred(base, message, factor)
+
+
+class UnevenCells(Faulty):
+    """Cells at the border are averaged as if all their pixels lay in the image."""
+
+    def blurred_beliefs(self, base, message, factor):
+        beliefs = super().blurred_beliefs(base, message, factor)
+        whole = beliefs.shape[2] * beliefs.shape[3] * factor * factor == base.shape[2] * base.shape[3]
+        return beliefs if whole else torch.cat([beliefs[..., :-1], beliefs[..., -1:] * 0.75], dim=3)
