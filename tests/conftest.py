@@ -38,6 +38,14 @@ def _xdist_is_no_business_of_subprocesses(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.delenv(name)
 
 
+@pytest.fixture(autouse=True)
+def _same_numbers_in_every_run() -> None:
+    """Torch's own generator starts every test from the same place, whatever ran before in the process."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def _compiler_imported() -> None:
     """Torch's compiler, and Triton with it, cannot be imported twice in a process: the second time ends it."""
