@@ -31,42 +31,31 @@ class BlurCall(ctypes.Structure):
     )
 
 
-@torch.library.custom_op(
-    "pacbench_native::add_blurred",
-    mutates_args=(),
-    device_types="cpu",
-    schema="(Tensor base, Tensor message, int factor) -> Tensor",
-)
-def add_blurred(base: Tensor, message: Tensor, factor: int) -> Tensor:
-    """See `pacbench.backend.Backend`; float32 and float64, without a gradient."""
-    output = torch.empty_like(base, memory_format=torch.contiguous_format)
-    _run(base, message, factor, output=output)
-    return output
+def _defined(name: str, made: str) -> Any:
+    """The op of a name, see `pacbench.backend.Backend`: float32 and float64, without a gradient.
+
+    It makes `output`, of the base's shape, or `beliefs`, of the message's.
+    """
+
+    def empty(base: Tensor, message: Tensor, factor: int) -> Tensor:
+        del factor
+        return torch.empty_like(base if made == "output" else message, memory_format=torch.contiguous_format)
+
+    def compute(base: Tensor, message: Tensor, factor: int) -> Tensor:
+        result = empty(base, message, factor)
+        _run(base, message, factor, **{made: result})
+        return result
+
+    op: Any = torch.library.custom_op(
+        f"pacbench_native::{name}", compute, mutates_args=(), device_types="cpu",
+        schema="(Tensor base, Tensor message, int factor) -> Tensor",
+    )  # fmt: skip
+    op.register_fake(empty)
+    return op
 
 
-@torch.library.custom_op(
-    "pacbench_native::blurred_beliefs",
-    mutates_args=(),
-    device_types="cpu",
-    schema="(Tensor base, Tensor message, int factor) -> Tensor",
-)
-def blurred_beliefs(base: Tensor, message: Tensor, factor: int) -> Tensor:
-    """See `pacbench.backend.Backend`; float32 and float64, without a gradient."""
-    beliefs = torch.empty_like(message, memory_format=torch.contiguous_format)
-    _run(base, message, factor, beliefs=beliefs)
-    return beliefs
-
-
-@add_blurred.register_fake
-def _(base: Tensor, message: Tensor, factor: int) -> Tensor:
-    del message, factor
-    return torch.empty_like(base, memory_format=torch.contiguous_format)
-
-
-@blurred_beliefs.register_fake
-def _(base: Tensor, message: Tensor, factor: int) -> Tensor:
-    del base, factor
-    return torch.empty_like(message, memory_format=torch.contiguous_format)
+add_blurred = _defined("add_blurred", "output")
+blurred_beliefs = _defined("blurred_beliefs", "beliefs")
 
 
 def fuses(base: Tensor, message: Tensor) -> bool:
