@@ -6,7 +6,6 @@ They are `torch.library` ops, so that a Conv-CRF compiles into one graph; they h
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -82,20 +81,10 @@ def _run(base: Tensor, message: Tensor, factor: int, **made: Tensor) -> None:
         factor=factor, top=top, left=left, threads=torch.get_num_threads(),
         **{name: tensor.data_ptr() for name, tensor in {**given, **made}.items()},
     )  # fmt: skip
-    said: Any = ctypes.create_string_buffer(256)
-    if _function(base.dtype)(call, said, len(said)):
-        raise RuntimeError(f"backend native: {said.value.decode(errors='replace')}")
-
-
-def _function(dtype: torch.dtype) -> Callable[..., int]:
-    """The library's function; UnavailableError where it is of another version, with the mend."""
     found = library.current()
     try:
-        size = found.bound("pacbench_native_blur_call_size", ctypes.c_int64)()
-        if size != ctypes.sizeof(BlurCall):
-            raise AttributeError(f"blurred calls of {ctypes.sizeof(BlurCall)} bytes: its own have {size}")
-        name = f"pacbench_native_blurred_update_{library.SCALARS[dtype]}_{found.isa}"
-        return found.bound(name, ctypes.c_int, ctypes.POINTER(BlurCall), ctypes.c_char_p, ctypes.c_int64)
+        found.expect_size(BlurCall, "pacbench_native_blur_call_size")
+        found.run("blurred_update", base.dtype, call)
     except AttributeError as error:
         raise UnavailableError(
             f"blurred mean field: {found.path} lacks {error}; to mend it: build it again by {library.REBUILD}"

@@ -50,13 +50,10 @@ class NativeLatticeKernels(LatticeKernels):
     """The library's lattice functions, for the instruction set that serves calls when this is made."""
 
     def __init__(self, found: library.Library) -> None:
-        size = found.bound("pacbench_native_lattice_call_size", ctypes.c_int64)()
-        if size != ctypes.sizeof(LatticeCall):
-            raise AttributeError(f"lattice calls of {ctypes.sizeof(LatticeCall)} bytes: its own have {size}")
+        found.expect_size(LatticeCall, "pacbench_native_lattice_call_size")
         self._library = found
         self._isa = "avx2" if found.isa == "avx512" else found.isa
-        self._functions: dict[tuple[str, torch.dtype], Any] = {}
-        self._lanes = {dtype: self._bound("lanes", dtype, ctypes.c_int64)() for dtype in library.SCALARS}
+        self._lanes = {dtype: self._lanes_of(name) for dtype, name in library.SCALARS.items()}
 
     def run(self, operation: str, dtype: torch.dtype, **fields: Any) -> LatticeCall:
         """Compute a call, whose tensors are of that dtype; a tensor stands for its data.
@@ -67,19 +64,11 @@ class NativeLatticeKernels(LatticeKernels):
         """
         pointers = {name: given.data_ptr() if isinstance(given, Tensor) else given for name, given in fields.items()}
         call = LatticeCall(threads=torch.get_num_threads(), **pointers)
-        key = (operation, dtype)
-        if key not in self._functions:
-            arguments = (ctypes.POINTER(LatticeCall), ctypes.c_char_p, ctypes.c_int64)
-            self._functions[key] = self._bound(operation, dtype, ctypes.c_int, *arguments)
-        message = ctypes.create_string_buffer(256)
-        if self._functions[key](call, message, len(message)):
-            said = message.value.decode(errors="replace")
-            raise ValueError(said) if said.startswith("got") else RuntimeError(f"backend native: {said}")
+        self._library.run(f"lattice_{operation}", dtype, call, self._isa)
         return call
 
-    def _bound(self, operation: str, dtype: torch.dtype, result: Any, *arguments: Any) -> Any:
-        name = f"pacbench_native_lattice_{operation}_{library.SCALARS[dtype]}_{self._isa}"
-        return self._library.bound(name, result, *arguments)
+    def _lanes_of(self, scalar: str) -> int:
+        return self._library.bound(f"pacbench_native_lattice_lanes_{scalar}_{self._isa}", ctypes.c_int64)()
 
     def row(self, channels: int, dtype: torch.dtype) -> int:
         """See `LatticeKernels`."""

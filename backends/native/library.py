@@ -73,24 +73,46 @@ class Library:
         self.isa = isa
         self._handle = handle
         self._functions: dict[tuple[str, torch.dtype], Callable[..., int]] = {}
-        self._function("forward", torch.float32)  # an AttributeError where this instruction set was not compiled
+        self.expect_size(PacCall, "pacbench_native_call_size")
+        self._function("forward", torch.float32, PacCall, isa)  # AttributeError where this one was not compiled
 
-    def run(self, operation: str, dtype: torch.dtype, call: PacCall) -> None:
+    def run(self, operation: str, dtype: torch.dtype, call: ctypes.Structure, isa: str | None = None) -> None:
         """Compute a call, whose tensors are of that dtype.
 
+        Args:
+            operation: As the library names its function, such as "forward".
+            dtype: One of SCALARS.
+            call: The struct that the function takes.
+            isa: The instruction set that the function was compiled for, if it was not for the library's own.
+
         Raises:
+            AttributeError: the library has no such function.
             RuntimeError: the kernels could not (memory); their message.
+            ValueError: the kernels refuse what they got; their message.
         """
-        function = self._functions.get((operation, dtype)) or self._function(operation, dtype)
+        function = self._functions.get((operation, dtype))
+        if function is None:
+            function = self._functions[operation, dtype] = self._function(operation, dtype, type(call), isa or self.isa)
         message = _Message()
         if function(call, message, len(message)):
-            raise RuntimeError(f"backend native: {message.value.decode(errors='replace')}")
+            said = message.value.decode(errors="replace")
+            raise ValueError(said) if said.startswith("got ") else RuntimeError(f"backend native: {said}")
 
-    def _function(self, operation: str, dtype: torch.dtype) -> Callable[..., int]:
-        name = f"pacbench_native_{operation}_{SCALARS[dtype]}_{self.isa}"
-        function = self.bound(name, ctypes.c_int, ctypes.POINTER(PacCall), ctypes.c_char_p, ctypes.c_int64)
-        self._functions[operation, dtype] = function
-        return function
+    def expect_size(self, call: type[ctypes.Structure], name: str) -> None:
+        """Make sure that a struct of calls is the library's own; `name` is of the function that says its size.
+
+        Raises:
+            AttributeError: the library is of another version.
+        """
+        size = self.bound(name, ctypes.c_int64)()
+        if size != ctypes.sizeof(call):
+            raise AttributeError(f"{call.__name__} of {ctypes.sizeof(call)} bytes: its own has {size}")
+
+    def _function(
+        self, operation: str, dtype: torch.dtype, call: type[ctypes.Structure], isa: str
+    ) -> Callable[..., int]:
+        name = f"pacbench_native_{operation}_{SCALARS[dtype]}_{isa}"
+        return self.bound(name, ctypes.c_int, ctypes.POINTER(call), ctypes.c_char_p, ctypes.c_int64)
 
     def bound(self, name: str, result: Any, *arguments: Any) -> Callable[..., int]:
         """A function of the library by its full name, with the ctypes of its result and arguments.
@@ -170,24 +192,19 @@ def _use(library: Library | None) -> Library:
 def _load(isa: str | None) -> Library:
     path = _path()
     handle = _opened(path)
-    size = handle.pacbench_native_call_size
-    size.argtypes, size.restype = (), ctypes.c_int64
-    if size() != ctypes.sizeof(PacCall):
-        raise Unusable(
-            f"{path} is of another version: its calls have {size()} bytes, expected {ctypes.sizeof(PacCall)}",
-            f"build it again by {REBUILD}",
-        )
-    best = ISAS[handle.pacbench_native_best_isa()]
-    if isa is None:
-        isa = best
-    elif isa not in ISAS:
-        raise Unusable(f"{ISA_VARIABLE}: got {isa!r}, expected one of {', '.join(ISAS)}", "correct or unset it")
-    elif ISAS.index(isa) > ISAS.index(best):
-        raise Unusable(f"{ISA_VARIABLE}: got {isa!r}, but this processor runs {best} at best", f"set it to {best}")
     try:
-        return Library(path, handle, isa)
+        best = ISAS[handle.pacbench_native_best_isa()]
+        return Library(path, handle, best if isa is None else _runnable(isa, best))
     except AttributeError as error:
         raise Unusable(f"{path} lacks {error}", f"build it again by {REBUILD}") from error
+
+
+def _runnable(isa: str, best: str) -> str:
+    if isa not in ISAS:
+        raise Unusable(f"{ISA_VARIABLE}: got {isa!r}, expected one of {', '.join(ISAS)}", "correct or unset it")
+    if ISAS.index(isa) > ISAS.index(best):
+        raise Unusable(f"{ISA_VARIABLE}: got {isa!r}, but this processor runs {best} at best", f"set it to {best}")
+    return isa
 
 
 def _path() -> Path:

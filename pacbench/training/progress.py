@@ -51,15 +51,15 @@ class TrainingProgress:
         if self._console is None:
             return
         if self._bar is not None:
-            self._bar.update(self._task, completed=self._step, description=f"{stage}: loss {self._loss:.3f}")
+            self._bar.update(self._task, completed=self._step, description=f"{stage}: loss {self._loss:.4g}")
         if not self._console.is_terminal and time.monotonic() - self._told > _LINE_EVERY_S:
-            self._say(f"[{self._step}/{self._total}] {stage}: loss {self._loss:.3f}")
+            self._say(f"[{self._step}/{self._total}] {stage}: loss {self._loss:.4g}")
 
     def measured(self, stage: str, step: int, loss: float, metrics: Mapping[str, float]) -> None:
         """Quality was measured."""
         shown = self._loss if self._loss is not None else loss
         told = "".join(f", {name} {value:.4f}" for name, value in metrics.items())
-        self._say(f"[{step}/{self._total}] {stage}: loss {shown:.3f}{told}")
+        self._say(f"[{step}/{self._total}] {stage}: loss {shown:.4g}{told}")
 
     def _say(self, text: str) -> None:
         self._told = time.monotonic()

@@ -73,7 +73,12 @@ def test_a_library_of_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "PacCall", LongerCall)
     library._loaded.clear()
     monkeypatch.setattr(library, "_current", None)
-    assert re.search(r"is of another version: its calls have \d+ bytes, expected \d+; to mend it: build it", _reason())
+    assert re.search(r"lacks LongerCall of \d+ bytes: its own has \d+; to mend it: build it again by", _reason())
+
+
+def test_another_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(library.LIBRARY_VARIABLE, str(torch._C.__file__))
+    assert re.search(r"lacks .*undefined symbol: pacbench_native_best_isa; to mend it: build it again by", _reason())
 
 
 @pytest.mark.usefixtures("needs_library")
