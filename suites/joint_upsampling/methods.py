@@ -114,7 +114,7 @@ _UNTRAINED = (
         "He, Sun & Tang, Guided Image Filtering, ECCV 2010 (OpenCV's cv2.ximgproc.guidedFilter)",
         _guided_filter,
         "by OpenCV, on the CPU whatever the backend is, on the row bilinear_aligned",
-        {"radius_in_samples": (0.5, 1.0, 2.0), "eps": (1e-4, 1e-3, 1e-2, 1e-1)},
+        {"radius_in_samples": (0.125, 0.25, 0.5, 1.0, 2.0), "eps": (1e-3, 1e-2, 1e-1)},
         {"radius_in_samples": 1.0, "eps": 1e-2},
     ),
     Method(
@@ -123,7 +123,10 @@ _UNTRAINED = (
         "Kopf et al., Joint Bilateral Upsampling, SIGGRAPH 2007",
         _joint_bilateral,
         "by the backend's transposed operator",
-        {"colour_sigma": (10.0, 15.0, 20.0, 30.0, 45.0), "spatial_sigma": (0.5, 0.75, 1.0, 1.5)},
+        {
+            "colour_sigma": (10.0, 15.0, 20.0, 30.0, 45.0, 70.0, 100.0, 150.0),
+            "spatial_sigma": (0.3, 0.4, 0.5, 0.75, 1.0, 1.5),
+        },
         {"colour_sigma": 20.0, "spatial_sigma": 0.75},
         uses_backend=True,
     ),
@@ -133,7 +136,7 @@ _UNTRAINED = (
         "Barron & Poole, The Fast Bilateral Solver, ECCV 2016",
         _bilateral_solver,
         "on scipy.sparse, on the CPU whatever the backend is; target: the row bilinear_aligned",
-        {"colour_sigma": (4.0, 8.0), "smoothness": (0.5, 8.0, 128.0)},
+        {"colour_sigma": (4.0, 8.0, 16.0, 32.0), "smoothness": (0.5, 2.0, 8.0, 32.0, 128.0)},
         {"colour_sigma": 4.0, "smoothness": 8.0},
     ),
 )

@@ -126,14 +126,22 @@ class UpsamplingTask(Task):
         return self._example(whole) | {"truth": whole.truth, "known": whole.known}
 
     def measure(self, model: nn.Module, sample: Sample) -> Tensor:
-        """The image's error in the data's unit, and 1."""
-        result = model(sample["values"], sample["guide"]) * sample["span"] + sample["least"]
-        item = Item("", sample["guide"][0].cpu(), sample["truth"][0].cpu(), sample["known"][0].cpu())
-        return torch.tensor([error(self.held_out, item, result[0].cpu()), 1.0], dtype=torch.float64)
+        """The image's error in the data's unit, that under a guide of one colour, and 1."""
+        guide = sample["guide"]
+        flat = guide.mean((2, 3), keepdim=True).expand_as(guide)
+        item = Item("", guide[0].cpu(), sample["truth"][0].cpu(), sample["known"][0].cpu())
+        results = [model(sample["values"], seen) * sample["span"] + sample["least"] for seen in (guide, flat)]
+        errors = [error(self.held_out, item, result[0].cpu()) for result in results]
+        return torch.tensor([*errors, 1.0], dtype=torch.float64)
 
     def metrics(self, statistics: Tensor) -> Mapping[str, float]:
-        """Mean of the images' errors."""
-        return {main_error(self.held_out.kind): float(statistics[0] / statistics[1])}
+        """Mean of the images' errors; and with each guide replaced by its mean colour, which shows what it is used for.
+
+        Where the two are the same, the network has not learnt to use its guide.
+        """
+        name = main_error(self.held_out.kind)
+        guided, flat, count = statistics.tolist()
+        return {name: guided / count, f"{name}_flat_guide": flat / count}
 
     def optimizer(self, groups: list[dict[str, object]]) -> torch.optim.Optimizer:
         """Adam, as published."""

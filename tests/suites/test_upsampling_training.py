@@ -98,7 +98,23 @@ def test_what_is_measured_is_held_out_and_in_the_data_s_unit():
     assert task.held_out.ids == ("train_0002", "train_0003")
     sample = {name: value[None] for name, value in task.validation_sample(0).items()}
     moved = lambda _values, _guide: sample["target"] + 10.0 / sample["span"]  # noqa: E731
-    assert task.metrics(task.measure(moved, sample)) == {"rmse": pytest.approx(10.0, rel=1e-3)}
+    expected = pytest.approx(10.0, rel=1e-3)
+    assert task.metrics(task.measure(moved, sample)) == {"rmse": expected, "rmse_flat_guide": expected}
+
+
+def test_it_is_measured_whether_the_guide_is_used():
+    task = UpsamplingRecipe(**QUICK).task()
+    sample = {name: value[None] for name, value in task.validation_sample(0).items()}
+    mean = sample["guide"].mean((2, 3))
+
+    def guided(_values, guide):
+        """Right where the guide has its structure, 10 units off where it has one colour; the same mean colour."""
+        torch.testing.assert_close(guide.mean((2, 3)), mean)
+        return sample["target"] + (10.0 / sample["span"] if float(guide.std((2, 3)).max()) < 1e-6 else 0.0)
+
+    measured = task.metrics(task.measure(guided, sample))
+    assert measured["rmse"] < 1e-3
+    assert measured["rmse_flat_guide"] == pytest.approx(10.0, rel=1e-3)
 
 
 def test_every_method_sees_the_same_examples():
