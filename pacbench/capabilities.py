@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from .calls import OPERATORS, OPTIONS, Call
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Direction = Literal["forward", "backward"]
 
@@ -64,7 +67,7 @@ class Capabilities:
         options: Which of :data:`pacbench.calls.OPTIONS` it computes.
         gradients: Arguments that it differentiates with respect to (see :meth:`differentiates`); empty for a
             forward-only backend.
-        derivative_order: How many times outputs can be differentiated; None for any number.
+        derivative_order: How many times outputs can be differentiated; None for any number, and in forward mode too.
         deterministic: Whether the same call gives the same bits twice in one process.
         tolerances: Largest relative error per (dtype, direction), where it differs from :data:`TOLERANCES`.
         priority: Preference per device type when no backend was asked for; a device that is not listed is
@@ -124,7 +127,19 @@ class Capabilities:
             and COUNTED_AS.get(name, name) in DIFFERENTIABLE
             and not self.differentiates(name)
         ]
+        if self.derivative_order is not None and any(map(has_tangent, call.given_tensors().values())):
+            reasons.append("forward-mode derivatives are not supported")
         return reasons
+
+
+def has_tangent(tensor: Tensor) -> bool:
+    """Whether a derivative is taken forwards through a tensor; not asked while `torch.compile` traces."""
+    import torch
+    from torch.autograd.forward_ad import unpack_dual
+
+    if torch.compiler.is_compiling():
+        return False
+    return unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
 
 
 def _expect_known(what: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:

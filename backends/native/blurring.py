@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pacbench.blurring import blurred_size, leading_padding
+from pacbench.capabilities import has_tangent
 from pacbench.compiled.storage import dense
 from pacbench.errors import UnavailableError
 
@@ -58,8 +59,9 @@ blurred_beliefs = _defined("blurred_beliefs", "beliefs")
 
 
 def fuses(base: Tensor, message: Tensor) -> bool:
-    """Whether the ops compute this: what they can, and no gradient is wanted."""
+    """Whether the ops compute this: what they can, and no derivative is wanted."""
     wanted = torch.is_grad_enabled() and (base.requires_grad or message.requires_grad)
+    wanted = wanted or has_tangent(base) or has_tangent(message)
     return not wanted and base.dtype in library.SCALARS and base.dtype is message.dtype and base.device.type == "cpu"
 
 

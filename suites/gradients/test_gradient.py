@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
+from torch.autograd.forward_ad import dual_level, make_dual
 
 from pacbench.backend import Backend
+from pacbench.errors import NotSupportedError
 from pacbench.running.device import device_of
 
 from .cases import CASES, PLAIN, Case
@@ -137,6 +139,25 @@ def test_second_derivative(backend: Backend, case: Case) -> None:
             assert refusal, "got an error without a message, expected one that says why"
             return
     assert gradgradcheck(function, values, atol=1e-6, rtol=1e-4, fast_mode=True, nondet_tol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")  # torch's own, in forward mode
+@pytest.mark.parametrize("case", PLAIN, ids=lambda case: f"{case.id}-float64")
+def test_forward_mode(backend: Backend, case: Case) -> None:
+    """A derivative in forward mode is right where the backend declares any order, else refused; never dropped."""
+    given = tensors(case, dtype_or_skip(backend, "float64"), device_of(backend))
+    names = [name for name in _arguments(case) if backend.capabilities.differentiates(name)]
+    if not names:
+        pytest.skip(f"{backend.name} declares no gradient to any argument of {case.operator}")
+    function = _function(case, given, names, backend)
+    if backend.capabilities.derivative_order is None:
+        values = [given[name].requires_grad_() for name in names]
+        assert gradcheck(
+            function, values, atol=1e-6, rtol=1e-4, nondet_tol=1e-10, check_forward_ad=True, check_backward_ad=False
+        )
+        return
+    with dual_level(), pytest.raises(NotSupportedError, match="forward-mode derivatives are not supported"):
+        function(*(make_dual(given[name], torch.ones_like(given[name])) for name in names))  # type: ignore[no-untyped-call]
 
 
 def _refusal_of_second_derivative(function: Callable[..., Tensor], values: list[Tensor]) -> str | None:

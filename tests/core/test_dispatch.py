@@ -60,6 +60,19 @@ def test_by_priority_the_next_serves_what_the_best_does_not(register, make_backe
     assert select(pooling_call(stride=2)).name == "plain"
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")  # torch's own, in forward mode
+def test_forward_mode_is_served_by_a_backend_that_has_it():
+    input, guide = torch.rand(1, 1, 5, 5, dtype=torch.float64), torch.rand(1, 2, 5, 5, dtype=torch.float64)
+
+    def pooled(values: torch.Tensor, backend: str | None = None) -> torch.Tensor:
+        return functional.guided_pacpool2d(values, guide, kernel_size=3, backend=backend)
+
+    _, derivative = torch.func.jvp(pooled, (input,), (torch.ones_like(input),))
+    torch.testing.assert_close(derivative, pooled(torch.ones_like(input)))  # pooling is linear
+    with pytest.raises(NotSupportedError, match="inductor: forward-mode derivatives are not supported"):
+        torch.func.jvp(lambda values: pooled(values, "inductor"), (input,), (torch.ones_like(input),))
+
+
 @pytest.mark.parametrize("how", ["argument", "use_backend", "environment"])
 def test_an_explicit_request_never_falls_back(register, make_backend, monkeypatch, how):
     lacking = (Reason("no GPU", "buy one"), Reason("no nvcc", "get it"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from torch.autograd.forward_ad import unpack_dual
 
 from .planting import Faulty, tensors_of, with_gradient
 
@@ -93,6 +94,13 @@ class UndeclaredConstantFirstDerivative(ConstantFirstDerivative):
 
     of = ("guide",)
     capabilities = replace(Faulty.capabilities, derivative_order=1)
+
+
+class DroppedTangent(Faulty):
+    """In forward mode the output is a constant, as that of a `torch.library` op is."""
+
+    def output(self, operator, output, given):
+        return unpack_dual(output).primal
 
 
 class NoGraph(Faulty):
