@@ -78,14 +78,14 @@ class UpsamplingRecipe(SavedRecipe):
             UnknownNameError: no such network or data set.
             ValueError: a factor or crop that does not fit.
         """
-        train, held_out = self._images()
+        train, held_out = self.images()
         said = {"data_hash": data_hash(Path(self.data_root))} if self.data_root is not None else {}
         return UpsamplingTask(
             self.method, self.factor, train, held_out, crop=self.crop, steps=self.steps, rate=self.rate,
             seed=self.seed, start=self.start, said=said,
         )  # fmt: skip
 
-    def _images(self) -> tuple[UpsamplingDataset, UpsamplingDataset]:
+    def images(self) -> tuple[UpsamplingDataset, UpsamplingDataset]:
         """What is learnt from, and what is held out of it to measure on: never an image that a run evaluates."""
         if self.data_root is None:
             name = self.data or EMBEDDED[0]
