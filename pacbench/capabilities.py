@@ -112,6 +112,7 @@ class Capabilities:
         import torch
 
         reasons = []
+        given = call.given_tensors()
         if call.operator not in self.operators:
             reasons.append(f"operator {call.operator} is not among {', '.join(self.operators)}")
         if call.device_type not in self.devices:
@@ -121,13 +122,13 @@ class Capabilities:
         reasons += [f"option {option} is not supported" for option in call.options() if option not in self.options]
         reasons += [
             f"gradient to {name} is not supported"
-            for name, tensor in call.given_tensors().items()
+            for name, tensor in given.items()
             if torch.is_grad_enabled()
             and tensor.requires_grad
             and COUNTED_AS.get(name, name) in DIFFERENTIABLE
             and not self.differentiates(name)
         ]
-        if self.derivative_order is not None and any(map(has_tangent, call.given_tensors().values())):
+        if self.derivative_order is not None and any(map(has_tangent, given.values())):
             reasons.append("forward-mode derivatives are not supported")
         return reasons
 

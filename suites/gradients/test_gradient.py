@@ -36,6 +36,15 @@ def _function(case: Case, given: Tensors, names: list[str], backend: Backend):  
     return function
 
 
+def _differentiable(backend: Backend, case: Case) -> tuple[Tensors, list[str]]:
+    """The case's tensors in float64, and the arguments that the backend differentiates with respect to; else a skip."""
+    given = tensors(case, dtype_or_skip(backend, "float64"), device_of(backend))
+    names = [name for name in _arguments(case) if backend.capabilities.differentiates(name)]
+    if not names:
+        pytest.skip(f"{backend.name} declares no gradient to any argument of {case.operator}")
+    return given, names
+
+
 def _checked(backend: Backend, case: Case, names: list[str]) -> None:
     given = tensors(case, dtype_or_skip(backend, "float64"), device_of(backend))
     values = [given[name].requires_grad_() for name in names]
@@ -126,10 +135,7 @@ def _compared_with_unfold(backend: Backend, case: Case, dtype_name: str) -> None
 @pytest.mark.parametrize("case", PLAIN, ids=lambda case: f"{case.id}-float64")
 def test_second_derivative(backend: Backend, case: Case) -> None:
     """A second derivative is right, or a clear error; it is right where the backend declares it."""
-    given = tensors(case, dtype_or_skip(backend, "float64"), device_of(backend))
-    names = [name for name in _arguments(case) if backend.capabilities.differentiates(name)]
-    if not names:
-        pytest.skip(f"{backend.name} declares no gradient to any argument of {case.operator}")
+    given, names = _differentiable(backend, case)
     function = _function(case, given, names, backend)
     values = [given[name].requires_grad_() for name in names]
     order = backend.capabilities.derivative_order
@@ -145,10 +151,7 @@ def test_second_derivative(backend: Backend, case: Case) -> None:
 @pytest.mark.parametrize("case", PLAIN, ids=lambda case: f"{case.id}-float64")
 def test_forward_mode(backend: Backend, case: Case) -> None:
     """A derivative in forward mode is right where the backend declares any order, else refused; never dropped."""
-    given = tensors(case, dtype_or_skip(backend, "float64"), device_of(backend))
-    names = [name for name in _arguments(case) if backend.capabilities.differentiates(name)]
-    if not names:
-        pytest.skip(f"{backend.name} declares no gradient to any argument of {case.operator}")
+    given, names = _differentiable(backend, case)
     function = _function(case, given, names, backend)
     if backend.capabilities.derivative_order is None:
         values = [given[name].requires_grad_() for name in names]
