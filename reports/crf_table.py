@@ -66,17 +66,7 @@ def crf_table(run: Run, suite: str = "crf") -> SummaryTable:
                 gain_cell(quality, unary.get((dataset, backend), unary.get((dataset, ""))), everything),
                 *interval_cells(quality, everything),
                 metric_cell(quality, "pixel_accuracy", "pixel accuracy", written.percent, everything, scale=100.0),
-                *(
-                    metric_cell(
-                        quality,
-                        f"trimap_miou_{width}",
-                        "mIoU near boundaries",
-                        written.percent,
-                        everything,
-                        scale=100.0,
-                    )
-                    for width in BANDS
-                ),
+                *trimap_cells(quality, everything),
                 time_cell(total, "total time", everything),
                 time_cell(kernel, "kernel time", everything),
                 time_cell(steps, "time of the steps", everything),
@@ -116,6 +106,12 @@ def _unary_miou(groups: dict[tuple[str, str, str], dict[str, Measurement]]) -> d
                 found.setdefault((dataset, backend), miou)
                 found.setdefault((dataset, ""), miou)
     return found
+
+
+def trimap_cells(quality: Measurement | None, group: list[Measurement]) -> list[Cell]:
+    """The mIoU within each band around the truth's boundaries."""
+    names = [f"trimap_miou_{width}" for width in BANDS]
+    return [metric_cell(quality, name, "mIoU near boundaries", written.percent, group, scale=100.0) for name in names]
 
 
 def interval_cells(quality: Measurement | None, group: list[Measurement]) -> tuple[Cell, Cell]:

@@ -6,7 +6,7 @@ from pacbench.frame import Run
 
 from . import number_format as written
 from .cells import Cell, Column, Row, SummaryTable, empty, words
-from .crf_table import BANDS, gain_cell, interval_cells
+from .crf_table import BANDS, gain_cell, interval_cells, trimap_cells
 from .measurements import Measurement, baseline_backend, measurements
 from .row_cells import (
     base_remark,
@@ -75,12 +75,7 @@ def swapping_table(run: Run, suite: str = "hot_swapping") -> SummaryTable:
                 _control_cell(quality, everything),
                 trainings_cell(quality, "miou", written.percent, everything),
                 metric_cell(quality, "pixel_accuracy", "pixel accuracy", written.percent, everything, scale=100.0),
-                *(
-                    metric_cell(
-                        quality, f"trimap_miou_{width}", "mIoU near boundaries", written.percent, everything, 100.0
-                    )
-                    for width in BANDS
-                ),
+                *trimap_cells(quality, everything),
                 time_cell(total, "time", everything),
                 ratio_cell(total, plain_total, f"time of {PLAIN} by {backend}", everything),
                 ratio_cell(total, base_total, f"time of {method} by {base}", everything),
