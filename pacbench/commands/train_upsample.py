@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pacbench.suites.joint_upsampling.recipe import UpsamplingRecipe
 
 KIND = "upsample"
-OWN = frozenset({"method", "factor", "data", "scenes", "start"})
+OWN = frozenset({"method", "factor", "data", "scenes", "start", "loss"})
 """Options that the other kinds have not."""
 ONLY_OTHERS = frozenset({
     "init", "epochs", "network", "width", "guide_scale", "crf", "dilations", "joint", "validated", "compact",

@@ -37,6 +37,9 @@ def _train(
     start: Annotated[
         str | None, typer.Option(metavar="NAME", help="upsample: filters to begin with, random or interpolation.")
     ] = None,
+    loss: Annotated[
+        str | None, typer.Option(metavar="NAME", help="upsample: mse, as published; or epe, length of the error.")
+    ] = None,
     data_root: Annotated[
         Path | None,
         typer.Option(metavar="DIR", envvar="PACBENCH_DATA", help="Folder of real data sets; embedded if not given."),
@@ -103,7 +106,7 @@ def _train(
         upsampling = train_upsample.new_recipe(
             method=method, factor=factor, data_root=str(root) if root else None, data=data, steps=steps, batch=batch,
             rate=lr, crop=train_upsample.side_of(crop), scenes=scenes, seed=seed, evaluate_every=evaluate_every,
-            checkpoint_every=checkpoint_every, device=device, workers=workers, start=start,
+            checkpoint_every=checkpoint_every, device=device, workers=workers, start=start, loss=loss,
         )  # fmt: skip
         return training_run.start(upsampling, kind, folder)
     recipe = train.new_recipe(

@@ -17,7 +17,7 @@ from pacbench.training.settings import TrainingSettings
 
 from .datasets import Kind, UpsamplingDataset, embedded_scenes
 from .real_datasets import TRAINING, spread
-from .training_task import UpsamplingTask
+from .training_task import Loss, UpsamplingTask
 
 EMBEDDED = ("scenes", "scenes_flow")
 
@@ -41,6 +41,7 @@ class UpsamplingRecipe(SavedRecipe):
         crop: Side of a crop.
         seed: Of everything random.
         start: The filters to begin with, "random" or "interpolation"; see `pacbench.models.upsampling.build_network`.
+        loss: "mse" as published, or "epe"; see `Loss`.
         evaluate_every: Steps between measurements; None for the end only.
         checkpoint_every: Steps between checkpoints.
         device: A torch device.
@@ -58,6 +59,7 @@ class UpsamplingRecipe(SavedRecipe):
     crop: int = Field(default=64, ge=1)
     seed: int = Field(default=0, ge=0)
     start: Start = "random"
+    loss: Loss = "mse"
     evaluate_every: int | None = Field(default=None, ge=1)
     checkpoint_every: int = Field(default=100, ge=1)
     device: str = "cpu"
@@ -82,7 +84,7 @@ class UpsamplingRecipe(SavedRecipe):
         said = {"data_hash": data_hash(Path(self.data_root))} if self.data_root is not None else {}
         return UpsamplingTask(
             self.method, self.factor, train, held_out, crop=self.crop, steps=self.steps, rate=self.rate,
-            seed=self.seed, start=self.start, said=said,
+            seed=self.seed, start=self.start, objective=self.loss, said=said,
         )  # fmt: skip
 
     def images(self) -> tuple[UpsamplingDataset, UpsamplingDataset]:

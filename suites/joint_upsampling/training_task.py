@@ -1,13 +1,14 @@
 """Training a network for joint upsampling: the same data, crops, steps and seed whatever the network.
 
 An example is a crop at a random place, flipped left to right or not, whose samples are taken as the protocol takes
-them; each channel's samples are stretched to 0..1, the truth by the same numbers, and the loss is the mean squared
-difference where the truth is known and off the border, as in Su et al. (CVPR 2019, section 4).
+them; each channel's samples are stretched to 0..1, the truth by the same numbers. The loss is taken where the truth is
+known and off the border: the mean squared difference, as in Su et al. (CVPR 2019, section 4), or the mean distance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,10 @@ from .datasets import Item, UpsamplingDataset
 from .learned import in_range
 from .sampling import evaluated, low_resolution
 from .scoring import error, main_error
+
+Loss = Literal["mse", "epe"]
+"""mse: the squared difference of stretched values; epe: the length of the error (endpoint error of flow, absolute error
+of depth), in parts of the range of the crop's samples, that of its channels on average."""
 
 _WHITE = 255.0
 _PLACES = 20  # tried for a crop with a known pixel
@@ -40,6 +45,7 @@ class UpsamplingTask(Task):
         rate: Learning rate at the start.
         seed: Of the initial filters.
         start: What they are; see `build_network`.
+        objective: The loss.
         said: What else the data is known by.
 
     Raises:
@@ -58,6 +64,7 @@ class UpsamplingTask(Task):
         rate: float,
         seed: int,
         start: Start,
+        objective: Loss = "mse",
         said: Mapping[str, str],
     ) -> None:
         if crop % factor or crop <= 2 * train.border:
@@ -74,6 +81,7 @@ class UpsamplingTask(Task):
         self.steps = steps
         self.rate = rate
         self.start = start
+        self.objective = objective
         self.said = dict(said)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(seed, _INITIAL))
@@ -94,6 +102,7 @@ class UpsamplingTask(Task):
             "held_out": list(self.held_out.ids),
             "crop": self.crop,
             "start": self.start,
+            "loss": self.objective,
             **self.said,
         }
 
@@ -109,10 +118,14 @@ class UpsamplingTask(Task):
         return self._example(item)
 
     def loss(self, model: nn.Module, batch: Sample) -> tuple[Tensor, Tensor]:
-        """Squared differences of stretched values, and how many there are."""
-        result = model(batch["values"], batch["guide"])
-        counted = batch["mask"][:, None].expand_as(result)
-        return (result - batch["target"])[counted].square().sum(), counted.sum()
+        """Sum of the loss, and how many differences (mse) or pixels (epe) it is of."""
+        difference = model(batch["values"], batch["guide"]) - batch["target"]
+        if self.objective == "epe":
+            span = batch["span"]
+            lengths = torch.linalg.vector_norm(difference * (span / span.mean(1, keepdim=True)), dim=1)
+            return lengths[batch["mask"]].sum(), batch["mask"].sum()
+        counted = batch["mask"][:, None].expand_as(difference)
+        return difference[counted].square().sum(), counted.sum()
 
     def validation_size(self) -> int:
         """Images to measure on."""

@@ -92,6 +92,23 @@ def test_the_loss_counts_known_pixels_off_the_border_only():
     assert float(wrong / amount) == pytest.approx(0.25)
 
 
+def test_the_loss_epe_is_the_endpoint_error_in_parts_of_the_range():
+    task = UpsamplingRecipe(**QUICK, data="scenes_flow", loss="epe").task()
+    examples = [task.train_sample(index, generator(index)) for index in range(2)]
+    batch = {name: torch.stack([example[name] for example in examples]) for name in examples[0]}
+    batch["mask"][0, :5] = False
+    off = torch.tensor([[3.0, 4.0], [-6.0, 8.0]])[:, :, None, None]  # pixels; of lengths 5 and 10
+    moved = batch["target"] + off / batch["span"] + (~batch["mask"])[:, None] * 100.0
+    summed, amount = task.loss(lambda _values, _guide: moved, batch)
+    first, second = batch["span"].mean((1, 2, 3)).tolist()
+    assert int(amount) == 27 * 32 + 32 * 32
+    assert float(summed) == pytest.approx(27 * 32 * 5 / first + 32 * 32 * 10 / second, rel=1e-4)
+    assert task.describe()["loss"] == "epe"
+    exact = batch["target"].clone().requires_grad_()
+    task.loss(lambda _values, _guide: exact, batch)[0].backward()
+    assert bool(torch.isfinite(exact.grad).all())
+
+
 def test_what_is_measured_is_held_out_and_in_the_data_s_unit():
     task = UpsamplingRecipe(**QUICK).task()
     assert task.train.ids == ("train_0000", "train_0001")
@@ -207,6 +224,7 @@ def test_the_command_trains_resumes_and_says_what_is_wrong(monkeypatch, capsys, 
         (["upsample", "--method", "pac_light", "--factor", 4], "did you mean 'pac_lite'?"),
         (["upsample", "--method", "djf", "--factor", 1], "got 1 for factor"),
         (["upsample", "--method", "djf", "--factor", 4, "--start", "bilinear"], "got 'bilinear' for start"),
+        (["upsample", "--method", "djf", "--factor", 4, "--loss", "l2"], "got 'l2' for loss"),
         (["fcn", "--start", "random"], "train fcn: got start, expected options of its own"),
         (["upsampel"], "train: got 'upsampel', expected one of fcn, crf, pacfcn or upsample"),
         (["upsample", "--width", 3], "train upsample: got width, expected options of its own"),
