@@ -1,7 +1,7 @@
-"""Weights that the package carries: ``python -m pacbench.suites.joint_upsampling.ship_weights OUT FOLDER …``.
+"""Weights to keep: ``python -m pacbench.suites.joint_upsampling.ship_weights OUT FOLDER …``.
 
 Each FOLDER is one that `pacbench train upsample` wrote. Its weights go to OUT as float16, under the name of what they
-are for, with what made them beside them as JSON.
+are for, with what made them beside them as JSON. So the package carries some, and `reports/reference` others.
 """
 
 from __future__ import annotations

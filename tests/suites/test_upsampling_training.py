@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from pacbench.suites.joint_upsampling.ship_weights import ship
 from pacbench.training import train
 from pacbench.training.progress import TrainingProgress
 
+TRAINED = Path(__file__).parents[2] / "reports" / "reference" / "upsampling_trained"
 QUICK = {"method": "pac_lite", "factor": 4, "scenes": 2, "steps": 3, "batch": 2, "crop": 32}
 
 
@@ -254,3 +256,17 @@ def test_shipped_weights_are_small_and_better_than_bilinear_on_scenes_they_have_
                 for upsample in (learned, bilinear)
             )
         assert own < plain
+
+
+def test_weights_of_the_reference_tables_fit_their_networks_and_say_how_they_were_trained():
+    kept = sorted(TRAINED.glob("*.safetensors"))
+    assert kept
+    for path in kept:
+        method, kind, times = trained_for(path).split("-")
+        assert path.stem == f"{method}-{kind}-{times}"
+        ((learned, found),) = with_weights(method, kind, int(times[1:]), None, [path], embedded=False)
+        assert found == path
+        made = json.loads(path.with_suffix(".json").read_text())
+        assert [made["what"][key] for key in ("method", "kind", "factor")] == [method, kind, int(times[1:])]
+        assert 0 < made["metrics"]["rmse" if kind == "depth" else "epe"] < 20
+        assert not any(parameter.isnan().any() for parameter in learned.network.parameters())
