@@ -24,6 +24,9 @@ from .row_cells import (
 BANDS = (2, 4, 8)
 """Widths of the bands around the truth's boundaries, in pixels, as `pacbench.metrics.boundary_iou` has them."""
 
+TRIMAP_COLUMNS = tuple(Column(f"trimap_miou_{width}_percent", f"trimap {width}", where="documents") for width in BANDS)
+"""What `trimap_cells` has the cells of."""
+
 COLUMNS = (
     Column("dataset", "data", numeric=False),
     Column("method", "method", numeric=False),
@@ -33,7 +36,7 @@ COLUMNS = (
     Column("gain_half_interval_points", "±"),
     Column("gain_interval_points", "95 % of gain", numeric=False, where="documents"),
     Column("pixel_accuracy_percent", "pixel acc. %", where="documents"),
-    *(Column(f"trimap_miou_{width}_percent", f"trimap {width}", where="documents") for width in BANDS),
+    *TRIMAP_COLUMNS,
     Column("total_ms", "total ms"),
     Column("kernel_ms", "kernel ms"),
     Column("steps_ms", "steps ms"),

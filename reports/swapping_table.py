@@ -6,7 +6,7 @@ from pacbench.frame import Run
 
 from . import number_format as written
 from .cells import Cell, Column, Row, SummaryTable, empty, words
-from .crf_table import BANDS, gain_cell, interval_cells, trimap_cells
+from .crf_table import TRIMAP_COLUMNS, gain_cell, interval_cells, trimap_cells
 from .measurements import Measurement, baseline_backend, measurements
 from .row_cells import (
     base_remark,
@@ -35,7 +35,7 @@ COLUMNS = (
     Column("minus_control_points", "minus control", where="documents"),
     Column("over_trainings", "mIoU over trainings", numeric=False, where="documents"),
     Column("pixel_accuracy_percent", "pixel acc. %", where="documents"),
-    *(Column(f"trimap_miou_{width}_percent", f"trimap {width}", where="documents") for width in BANDS),
+    *TRIMAP_COLUMNS,
     Column("total_ms", "time ms"),
     Column("ratio_to_plain", "time / plain"),
     Column("ratio_to_baseline", "/ base"),

@@ -2,7 +2,8 @@
 
 An example is a crop at a random place, flipped left to right or not, whose samples are taken as the protocol takes
 them; each channel's samples are stretched to 0..1, the truth by the same numbers. The loss is taken where the truth is
-known and off the border: the mean squared difference, as in Su et al. (CVPR 2019, section 4), or the mean distance.
+known and off the border: the mean squared difference, as in Su et al. (CVPR 2019, section 4), or the mean length of
+the error.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class UpsamplingTask(Task):
         rate: float,
         seed: int,
         start: Start,
-        objective: Loss = "mse",
+        objective: Loss,
         said: Mapping[str, str],
     ) -> None:
         if crop % factor or crop <= 2 * train.border:
