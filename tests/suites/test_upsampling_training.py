@@ -259,7 +259,7 @@ def test_shipped_weights_are_small_and_better_than_bilinear_on_scenes_they_have_
 
 
 def test_weights_of_the_reference_tables_fit_their_networks_and_say_how_they_were_trained():
-    kept = sorted(TRAINED.glob("*.safetensors"))
+    kept = sorted(TRAINED.rglob("*.safetensors"))
     assert kept
     for path in kept:
         method, kind, times = trained_for(path).split("-")
