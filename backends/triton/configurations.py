@@ -48,7 +48,7 @@ TENSOR_CORE_TILES: tuple[Tile, ...] = (
 )
 """For 16-bit floats and tf32: 64 pixels are the rows of one warp group's product.
 
-With one stage nothing passes through shared memory on its way to be scaled; no GPU has timed that yet.
+With one stage nothing passes through shared memory on its way to be scaled.
 """
 
 PLAIN_TILES: tuple[Tile, ...] = (
@@ -65,6 +65,10 @@ BY_PHASES = " by phases"
 """What the name of a kernel that computes a transposed operator phase by phase ends with, in `STAGES`."""
 
 STAGES: Mapping[tuple[str, str, int], int] = {
+    ("gather_contraction", "tf32", 4): 1,
+    ("gather_contraction" + BY_PHASES, "tf32", 4): 1,
+    ("kernel_gradient", "tf32", 4): 1,
+    ("weight_gradient", "tf32", 4): 1,
     ("gather_contraction" + BY_PHASES, "ieee", 4): 2,
     ("kernel_gradient", "ieee", 4): 2,
     ("weight_gradient", "ieee", 4): 2,
@@ -72,8 +76,9 @@ STAGES: Mapping[tuple[str, str, int], int] = {
 }
 """Pipelines other than the first candidate's, by kernel, precision and bytes of a value.
 
-That of the transposed convolution in float32 was a fifth faster on an H200; the others' kernels spill on sm_90 with the
-first candidate's.
+Measured on an H200: without a pipeline every kernel of tf32 was 1.2 to 8 times faster
+(reports/reference/gpu_h200_third_run), and the transposed convolution in float32 a fifth with two stages. The others'
+kernels spill on sm_90 with the first candidate's.
 """
 
 SCALED_FROM_SHARED_MEMORY = ("gather_contraction", "weight_gradient")

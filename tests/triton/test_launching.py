@@ -119,13 +119,12 @@ def test_launches_are_planned_as_they_are_made() -> None:
     }
     told = {kernel for kernel, told in planned.items() if told}
     assert told == {
-        ("gather_contraction", "tf32"), ("weight_gradient", "tf32"), ("gather_contraction", "float32"),
-        ("weight_gradient", "float32"), ("gather_contraction", "float64"),
+        ("gather_contraction", "float32"), ("weight_gradient", "float32"), ("gather_contraction", "float64"),
     }  # fmt: skip
 
 
-def test_the_pipeline_of_a_transposed_convolution_is_its_own() -> None:
-    """Measured in float32: the same code with two stages was faster there."""
+def test_pipelines_are_as_deep_as_was_fastest() -> None:
+    """Measured: none in tf32, and two stages in a transposed convolution in float32."""
     stages = {
         (operator, dtype): launches(workload, dtype, "sm_90")[0].tile.stages
         for operator in ("conv", "transposed")
@@ -133,12 +132,12 @@ def test_the_pipeline_of_a_transposed_convolution_is_its_own() -> None:
         for workload in [Workload("any", operator, 32, (128, 128), 5, (dtype,), stride=1 + (operator == "transposed"))]
     }
     assert stages == {
-        ("conv", "float32"): 3, ("conv", "tf32"): 2, ("transposed", "float32"): 2, ("transposed", "tf32"): 2,
+        ("conv", "float32"): 3, ("conv", "tf32"): 1, ("transposed", "float32"): 2, ("transposed", "tf32"): 1,
     }  # fmt: skip
 
 
 def test_a_tile_without_a_pipeline_is_not_told_of_widths() -> None:
-    tile = candidates("gather_contraction", "tf32", 4, 32, 32, 5, "sm_90")[0]
+    tile = candidates("gather_contraction", "ieee", 4, 32, 32, 5, "sm_90")[0]
     assert widths_told("gather_contraction", tile, 4)
     assert not widths_told("gather_contraction", tile._replace(stages=1), 4)
 
