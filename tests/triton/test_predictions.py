@@ -68,10 +68,10 @@ def table() -> list[str]:
     for line in MEASURED.read_text(encoding="utf-8").splitlines():
         found = json.loads(line)
         case, dtype = cases.get(found["case"]), found["dtype"]
-        found = today.get((found["case"], dtype), found) if found["backend"] == "triton" else found
         if case is None or found["backend"] != "triton" or dtype == "bfloat16" or (case.pooling and dtype == "tf32"):
             continue
-        cells = [found["case"], dtype]
+        found = today.get((case.name, dtype), found)
+        cells = [case.name, dtype]
         for least, took in zip(predicted(case, dtype), (found["forward_us"], found["backward_us"]), strict=True):
             cells += [f"{least:.1f}", f"{took:.0f}", f"{took / least:.1f}"]
         rows.append(f"| {' | '.join(cells)} |")
