@@ -18,6 +18,7 @@ PACBENCH_INLINE void multiply_columns(Index depth, const Scalar *filter, const S
     PACBENCH_UNROLL
     for (int v = 0; v < V; v++) total[m][v] = Vector{};
   }
+  PACBENCH_UNROLL_LOOP
   for (Index k = 0; k < depth; k++) {
     Vector column[V];
     PACBENCH_UNROLL
@@ -57,6 +58,7 @@ PACBENCH_INLINE void modulate_and_multiply(Index taps, Index channels, const Sca
     Vector scale[V];
     PACBENCH_UNROLL
     for (int v = 0; v < V; v++) scale[v] = load(kernel + t * TILE + v * LANES);
+    PACBENCH_UNROLL_LOOP
     for (Index c = 0; c < channels; c++) {
       Vector column[V];
       PACBENCH_UNROLL

@@ -197,6 +197,7 @@ struct ConvolutionBackwardThread {
       for (int v = 0; v < VO; v++) total[m][v] = load(to + (channel + m) * outputs + output + v * LANES);
     }
     const Scalar *by_pixel = gradient_by_pixel + output, *column = columns + channel * TILE;
+    PACBENCH_UNROLL_LOOP
     for (Index i = 0; i < pixels; i++) {
       Vector value[VO];
       PACBENCH_UNROLL

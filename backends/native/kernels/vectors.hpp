@@ -20,6 +20,7 @@
 #define PACBENCH_INLINE_MEMBER inline __attribute__((always_inline))
 #define PACBENCH_INLINE static PACBENCH_INLINE_MEMBER
 #define PACBENCH_UNROLL _Pragma("GCC unroll 16")
+#define PACBENCH_UNROLL_LOOP _Pragma("GCC unroll 4")
 
 namespace PACBENCH_NAMESPACE {
 
