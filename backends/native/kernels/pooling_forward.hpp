@@ -60,20 +60,27 @@ struct PoolingForwardThread {
     return tile;
   }
 
-  void write(const Tile &tile, Index channel, Vector sum) const {
+  // One vector of outputs of CHANNELS channels, `step` apart in `sums`.
+  template <int CHANNELS, int STEP>
+  PACBENCH_INLINE_MEMBER void write(const Tile &tile, Index channel, const Vector *sums) const {
     const Geometry &g = *job->geometry;
     const PacCall &call = *g.call;
-    if (call.bias) sum += ((const Scalar *)call.bias)[channel];
-    Scalar *to = (Scalar *)call.output +
-                 ((tile.line->image * call.out_channels + channel) * call.out_height + tile.row) * call.out_width +
-                 tile.column(g, 0);
-    if (tile.count == LANES && g.step_column == 1) {
-      store(to, sum);
-      return;
+    const Index plane = call.out_height * call.out_width, step = g.step_column, count = tile.count;
+    const Scalar *bias = call.bias ? (const Scalar *)call.bias + channel : nullptr;
+    Scalar *to = (Scalar *)call.output + (tile.line->image * call.out_channels + channel) * plane +
+                 tile.row * call.out_width + tile.column(g, 0);
+    const bool whole = count == LANES && step == 1;
+    PACBENCH_UNROLL
+    for (int c = 0; c < CHANNELS; c++) {
+      const Vector sum = bias ? sums[c * STEP] + bias[c] : sums[c * STEP];
+      if (whole) {
+        store(to + c * plane, sum);
+      } else {
+        Scalar lanes[LANES];
+        store(lanes, sum);
+        scatter(to + c * plane, lanes, step, count);
+      }
     }
-    Scalar lanes[LANES];
-    store(lanes, sum);
-    scatter(to, lanes, g.step_column, tile.count);
   }
 
   // Ring row `j` of the block's first line serves its lines FROM to TO.
@@ -144,8 +151,7 @@ struct PoolingForwardThread {
     for (int q = 0; q < LINES_OF_BLOCK; q++) {
       if (q >= count) break;
       const Tile tile = tile_of(lines[q], phase, x0, LANES);
-      PACBENCH_UNROLL
-      for (int c = 0; c < CHANNELS; c++) write(tile, channel + c, sums[c][q]);
+      write<CHANNELS, LINES_OF_BLOCK>(tile, channel, &sums[0][q]);
     }
   }
 
@@ -164,8 +170,7 @@ struct PoolingForwardThread {
       for (int c = 0; c < CHANNELS; c++) sums[c] += load(in + c * channel_size) * scale;
     }
     const Tile part = tile_of(*tile.line, *tile.phase, tile.x0 + lane, LANES);
-    PACBENCH_UNROLL
-    for (int c = 0; c < CHANNELS; c++) write(part, channel + c, sums[c]);
+    write<CHANNELS, 1>(part, channel, sums);
   }
 
   // `count` lines at V vectors of pixels.
