@@ -10,6 +10,8 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from . import forked as _forked  # noqa: F401 - notes from now on whether this process is forked
+
 if TYPE_CHECKING:
     from .backend import Backend
     from .capabilities import Capabilities, Reason

@@ -67,7 +67,8 @@ class Capabilities:
         options: Which of :data:`pacbench.calls.OPTIONS` it computes.
         gradients: Arguments that it differentiates with respect to (see :meth:`differentiates`); empty for a
             forward-only backend.
-        derivative_order: How many times outputs can be differentiated; None for any number, and in forward mode too.
+        derivative_order: How many times outputs can be differentiated; None for any number, and by
+            forward mode and `torch.func` too.
         deterministic: Whether the same call gives the same bits twice in one process.
         tolerances: Largest relative error per (dtype, direction), where it differs from :data:`TOLERANCES`.
         priority: Preference per device type when no backend was asked for; a device that is not listed is
@@ -128,18 +129,23 @@ class Capabilities:
             and COUNTED_AS.get(name, name) in DIFFERENTIABLE
             and not self.differentiates(name)
         ]
-        if self.derivative_order is not None and any(map(has_tangent, given.values())):
-            reasons.append("forward-mode derivatives are not supported")
+        if self.derivative_order is not None and any(map(is_transformed, given.values())):
+            reasons.append("forward-mode derivatives are not supported, nor other transforms of torch.func")
         return reasons
 
 
-def has_tangent(tensor: Tensor) -> bool:
-    """Whether a derivative is taken forwards through a tensor; not asked while `torch.compile` traces."""
+def is_transformed(tensor: Tensor) -> bool:
+    """Whether a derivative is taken forwards through a tensor, or a transform of `torch.func` (grad, vmap) sees it.
+
+    Not asked while `torch.compile` traces.
+    """
     import torch
     from torch.autograd.forward_ad import unpack_dual
 
     if torch.compiler.is_compiling():
         return False
+    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        return True
     return unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
 
 

@@ -20,11 +20,13 @@ def centres(guide: Tensor, window: Window, smooth_kernel: Tensor | None) -> Tens
     smooth_kernel = guide.new_ones(1, 1, 1, 1) if smooth_kernel is None else smooth_kernel
     half_h, half_w = smooth_kernel.shape[2] // 2, smooth_kernel.shape[3] // 2
     (reach_h, reach_w), (height, width) = window.reach, window.output_size((h, w))
-    # Pixel (y, x) of the output has its centre at y·stride + reach/2 - padding; a negative pad crops.
+    # Pixel (y, x) of the output has its centre at y·stride + reach/2 - padding; negative pads crop.
     top, left = half_h + window.padding[0] - reach_h // 2, half_w + window.padding[1] - reach_w // 2
     bottom = (height - 1) * window.stride[0] + 2 * half_h + 1 - h - top
     right = (width - 1) * window.stride[1] + 2 * half_w + 1 - w - left
-    padded = F.pad(guide.reshape(n * g, 1, h, w), (left, right, top, bottom))
+    padded = F.pad(guide.reshape(n * g, 1, h, w), tuple(max(pad, 0) for pad in (left, right, top, bottom)))
+    padded = padded[:, :, max(-top, 0) :, max(-left, 0) :]
+    padded = padded[:, :, : padded.shape[2] + min(bottom, 0), : padded.shape[3] + min(right, 0)]
     if smooth_kernel.numel() == 1:
         smoothed = padded[:, :, :: window.stride[0], :: window.stride[1]] * smooth_kernel
     else:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pacbench.blurring import blurred_size, leading_padding
-from pacbench.capabilities import has_tangent
+from pacbench.capabilities import is_transformed
 from pacbench.compiled.storage import dense
 from pacbench.errors import UnavailableError
 
@@ -61,7 +61,7 @@ blurred_beliefs = _defined("blurred_beliefs", "beliefs")
 def fuses(base: Tensor, message: Tensor) -> bool:
     """Whether the ops compute this: what they can, and no derivative is wanted."""
     wanted = torch.is_grad_enabled() and (base.requires_grad or message.requires_grad)
-    wanted = wanted or has_tangent(base) or has_tangent(message)
+    wanted = wanted or is_transformed(base) or is_transformed(message)
     return not wanted and base.dtype in library.SCALARS and base.dtype is message.dtype and base.device.type == "cpu"
 
 
@@ -80,7 +80,7 @@ def _run(base: Tensor, message: Tensor, factor: int, **made: Tensor) -> None:
     given = {"base": dense(base, base.dtype), "message": dense(message, base.dtype)}  # alive until the call returns
     call = BlurCall(
         batch=batch, channels=channels, height=height, width=width, cell_rows=rows, cell_columns=columns,
-        factor=factor, top=top, left=left, threads=torch.get_num_threads(),
+        factor=factor, top=top, left=left, threads=library.threads(),
         **{name: tensor.data_ptr() for name, tensor in {**given, **made}.items()},
     )  # fmt: skip
     found = library.current()

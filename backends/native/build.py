@@ -104,11 +104,11 @@ def build(output: Path, *, sanitize: Sequence[str] = (), std_thread: bool = Fals
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             list(pool.map(_compile, commands))
         output.mkdir(parents=True, exist_ok=True)
-        fresh = Path(folder) / LIBRARY
+        fresh = output / f".{os.getpid()}.{LIBRARY}"  # beside the old one, which other processes may have mapped
         objects = [str(target) for _, target, _ in commands]
         linking = ["-pthread"] if std_thread else []
         _run([*compiler, "-shared", *_optimisation(sanitize), *linking, *objects, "-o", str(fresh)])
-        return Path(shutil.move(fresh, output / LIBRARY))
+        return fresh.replace(output / LIBRARY)
 
 
 def _units() -> Iterator[tuple[str, Path, list[str]]]:

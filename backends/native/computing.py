@@ -157,6 +157,6 @@ def _run(operation: str, tensors: Tensors, made: Tensors, sizes: Mapping[str, fl
         guide_channels=0 if guide is None else guide.shape[1],
         alpha_count=1 if alpha is None else alpha.numel(),
         lambda_count=1 if exponent is None else exponent.numel(),
-        threads=torch.get_num_threads(),
+        threads=library.threads(),
     )
     library.current().run(operation, dtype, call)

@@ -63,7 +63,7 @@ class NativeLatticeKernels(LatticeKernels):
             ValueError: features that no lattice can be built from.
         """
         pointers = {name: given.data_ptr() if isinstance(given, Tensor) else given for name, given in fields.items()}
-        call = LatticeCall(threads=torch.get_num_threads(), **pointers)
+        call = LatticeCall(threads=library.threads(), **pointers)
         self._library.run(f"lattice_{operation}", dtype, call, self._isa)
         return call
 

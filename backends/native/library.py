@@ -18,6 +18,7 @@ from typing import Any, cast
 import torch
 
 from pacbench.capabilities import Reason
+from pacbench.forked import is_forked_child
 
 ISA_VARIABLE = "PACBENCH_NATIVE_ISA"
 LIBRARY_VARIABLE = "PACBENCH_NATIVE_LIBRARY"
@@ -128,6 +129,11 @@ class Library:
 _lock = RLock()
 _loaded: dict[str, Library | Unusable] = {}
 _current: Library | None = None
+
+
+def threads() -> int:
+    """Threads of a call: as many as torch has, one in a forked child."""
+    return 1 if is_forked_child() else torch.get_num_threads()
 
 
 def current() -> Library:

@@ -73,6 +73,21 @@ def test_forward_mode_is_served_by_a_backend_that_has_it():
         torch.func.jvp(lambda values: pooled(values, "inductor"), (input,), (torch.ones_like(input),))
 
 
+def test_transforms_of_torch_func_are_served_by_a_backend_that_has_them():
+    inputs, guide = torch.rand(2, 1, 1, 5, 5, dtype=torch.float64), torch.rand(1, 2, 5, 5, dtype=torch.float64)
+
+    def energy(values: torch.Tensor, backend: str | None = None) -> torch.Tensor:
+        return functional.guided_pacpool2d(values, guide, kernel_size=3, backend=backend).square().sum()
+
+    values = inputs[0].clone().requires_grad_()
+    (expected,) = torch.autograd.grad(energy(values), [values])
+    torch.testing.assert_close(torch.func.grad(energy)(inputs[0]), expected)
+    torch.testing.assert_close(torch.func.vmap(energy)(inputs), torch.stack([energy(each) for each in inputs]))
+    torch.testing.assert_close(torch.func.vmap(torch.func.grad(energy))(inputs)[0], expected)
+    with pytest.raises(NotSupportedError, match=r"inductor: .* nor other transforms of torch\.func"):
+        torch.func.grad(lambda each: energy(each, "inductor"))(inputs[0])
+
+
 @pytest.mark.parametrize("how", ["argument", "use_backend", "environment"])
 def test_an_explicit_request_never_falls_back(register, make_backend, monkeypatch, how):
     lacking = (Reason("no GPU", "buy one"), Reason("no nvcc", "get it"))

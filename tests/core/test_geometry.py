@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pacbench.arguments import window as checked_window
+from pacbench.centres import centres
 from pacbench.geometry import Window
 
 
@@ -37,3 +38,20 @@ def test_a_transposed_window_is_centred_on_the_guide(padding):
     window = Window((5, 3), (2, 2), (padding, padding), dilation=(1, 2), transposed=True)
     assert window.over_guide == Window((5, 3), padding=(2, 2), dilation=(1, 2))
     assert window.over_guide.output_size((9, 8)) == (9, 8)
+
+
+@pytest.mark.parametrize("smoothed", [False, True])
+@pytest.mark.parametrize(
+    ("size", "stride", "padding"), [((1, 1), 5, 2), ((1, 1), 9, 4), ((2, 7), 5, 4), ((3, 1), 7, 5)]
+)
+def test_centres_farther_outside_than_the_image_is_large(size, stride, padding, smoothed):
+    generator = torch.Generator().manual_seed(0)
+    guide = torch.rand(1, 2, *size, generator=generator, dtype=torch.float64)
+    window = Window((1, 1), (stride, stride), (padding, padding))
+    smooth_kernel = torch.rand(1, 1, 3, 3, generator=generator, dtype=torch.float64) if smoothed else None
+    padded = nn.functional.pad(guide, [padding + 1] * 4)
+    if smooth_kernel is not None:
+        padded = nn.functional.conv2d(nn.functional.pad(padded, [1] * 4), smooth_kernel.expand(2, 1, 3, 3), groups=2)
+    expected = padded[..., 1:-1, 1:-1][..., ::stride, ::stride]
+    height, width = window.output_size(size)
+    torch.testing.assert_close(centres(guide, window, smooth_kernel), expected[..., :height, :width])

@@ -80,6 +80,22 @@ def test_steps_are_those_of_dense_matrices(compatibility: str, classes: int) -> 
     torch.testing.assert_close(single.double(), expected.softmax(dim=1), rtol=0, atol=2e-5)
 
 
+@pytest.mark.parametrize("weight", [-1.0, 0.0, 1e-32])
+@pytest.mark.parametrize("classes", [5, 8])
+def test_weights_of_the_unary_that_are_not_positive(classes: int, weight: float) -> None:
+    """Classes that fill no vector of the lattice's rows stay as many as they are."""
+    unary, image = _unary(classes=classes), _image()
+    for trainable in (False, True):
+        crf = _crf(classes, unary_weight=weight, trainable=trainable)
+        torch.testing.assert_close(
+            crf(unary, image).detach(), _by_matrices(crf, unary, image).detach(), rtol=0, atol=1e-11
+        )
+        single = crf.float()(unary.float(), image.float()).detach()
+        torch.testing.assert_close(
+            single.double().softmax(1), crf.double()(unary, image).detach().softmax(1), rtol=0, atol=2e-5
+        )
+
+
 def test_the_oracle_sees_a_step_too_few() -> None:
     unary, image = _unary(), _image()
     difference = _crf(steps=2)(unary, image) - _by_matrices(_crf(steps=3), unary, image)

@@ -40,21 +40,26 @@ CALLS_A_CHUNK = 250
 CHUNKS = {"unfold": 20, "native": 40}
 CALLS_IN_CI = {"unfold": 150, "native": 300}
 
-PAIRS = {
-    "kernel_size": st.tuples(st.sampled_from([1, 3, 5]), st.sampled_from([1, 3, 5])),
-    "stride": st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    "padding": st.tuples(st.integers(0, 5), st.integers(0, 5)),
-    "dilation": st.tuples(st.integers(1, 3), st.integers(1, 3)),
-}
+SMALL = {"kernel_size": (1, 3, 5), "stride": (1, 2, 3), "padding": range(6), "dilation": (1, 2, 3)}
+"""Values along each axis of a window that the loops of the definitions compute in time."""
+
+WIDE = {"kernel_size": (1, 3, 5, 7), "stride": (1, 2, 3, 7), "padding": range(8), "dilation": (1, 2, 3, 13)}
+WIDTHS = (*range(1, 7), 16, 33, 49, 70)
+"""Below, at and above a vector and a tile of every instruction set."""
+CHANNELS = (1, 2, 3, 4, 7, 8, 9, 17)
+"""Likewise for blocks of channels."""
+
 KERNEL_TYPES = ("gaussian", "gaussian_asym", "inv_0.3_0.8", "inv_0.2_1.3_asym", "inv_0.1_0.6_fixed")
 SMOOTH_KERNEL_TYPES = ("none", "none", "gaussian", "average_3", "average_5", "full_3")
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
-    """A call of any operator with any options that fit together."""
+def cases(draw: st.DrawFn, wide: bool = False) -> Case:
+    """A call of any operator with any options that fit together; `wide`: of sizes that blocked kernels cut up."""
     operator = draw(st.sampled_from(OPERATORS))
-    options = {name: draw(pair) for name, pair in PAIRS.items()}
+    values = {name: st.sampled_from(each) for name, each in (WIDE if wide else SMALL).items()}
+    options = {name: draw(st.tuples(value, value)) for name, value in values.items()}
+    some_channels = st.sampled_from(CHANNELS) if wide else st.integers(1, 4)
     transposed = operator in TRANSPOSED or (operator == "packernel2d" and draw(st.booleans()))
     guided = operator not in {"pacconv2d", "pacconv_transpose2d", "pacpool2d", MEAN_FIELD}
     if transposed:
@@ -66,7 +71,7 @@ def cases(draw: st.DrawFn) -> Case:
         options["smooth_kernel_type"] = draw(st.sampled_from(SMOOTH_KERNEL_TYPES))
         options["normalize_kernel"] = draw(st.booleans())
         options["mask"] = draw(st.sampled_from(["none", "random", "weights", "corner", "nothing"]))
-    channels = draw(st.integers(1, 4))
+    channels = draw(some_channels)
     guide_channels = draw(st.integers(1, 3))
     if operator in {"packernel2d", "pacpool2d", "guided_pacpool2d"}:
         options["channel_wise"] = draw(st.booleans())
@@ -80,14 +85,14 @@ def cases(draw: st.DrawFn) -> Case:
         options |= {"stride": 1, "padding": tuple(size // 2 * dilation for size, dilation in pairs)}
         options["shared_filters"] = draw(st.booleans())
         options["message_weight"] = draw(st.floats(-2, 2))
-    size = (draw(st.integers(1, 6)), draw(st.integers(1, 6)))
+    size = (draw(st.integers(1, 6)), draw(st.sampled_from(WIDTHS) if wide else st.integers(1, 6)))
     return Case(
         operator,
         f"random-{draw(st.integers(0, 10**6))}",
         size=size,
         batch=draw(st.integers(0, 2)),
         channels=channels,
-        outputs=draw(st.integers(1, 4)),
+        outputs=draw(some_channels),
         guide_channels=guide_channels,
         transposed=transposed and operator == "packernel2d",
         **options,
@@ -153,7 +158,13 @@ def _assert_agrees(actual: Tensor, expected: Tensor, tolerance: float, what: str
 COMPARISONS: dict[str, tuple[st.SearchStrategy[Any], Callable[..., None]]] = {
     "unfold": (st.tuples(cases()), _unfold_agrees),
     "native": (
-        st.tuples(cases(), isas(), st.integers(1, 4), st.sampled_from(DTYPES), st.sampled_from(["dense", *LAYOUTS])),
+        st.tuples(
+            st.one_of(cases(), cases(wide=True)),
+            isas(),
+            st.integers(1, 4),
+            st.sampled_from(DTYPES),
+            st.sampled_from(["dense", *LAYOUTS]),
+        ),
         _native_agrees,
     ),
 }

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable
 from importlib.metadata import distribution
@@ -38,6 +39,24 @@ def fake_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[
         return lambda: log.read_text().splitlines()
 
     return make
+
+
+def test_a_library_that_is_in_use_is_replaced_not_written_over(
+    fake_compiler: Callable[[str], Callable[[], list[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes have it mapped: writing into it would change the code that they run."""
+    in_memory = Path("/dev", "shm")  # temporary files often lie on another file system
+    if os.access(in_memory, os.W_OK):
+        monkeypatch.setattr(tempfile, "tempdir", str(in_memory))
+    fake_compiler("g++ (GCC) 12")
+    folder = tmp_path / "package"
+    folder.mkdir()
+    (folder / build.LIBRARY).write_bytes(b"the library before")
+    with (folder / build.LIBRARY).open("rb") as mapped:
+        assert build.build(folder) == folder / build.LIBRARY
+        assert mapped.read() == b"the library before"
+    assert [path.name for path in folder.iterdir()] == [build.LIBRARY]
+    assert (folder / build.LIBRARY).read_bytes() == b""
 
 
 def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pacbench import get_backend
+from pacbench import functional, get_backend
 from pacbench.backends.native import library
 from pacbench.suites.gradients.cases import BY_ID, PLAIN, Case
 from pacbench.suites.gradients.comparing import assert_agrees, require_gradients
@@ -25,12 +25,16 @@ OTHERS = (
 CASES = (*PLAIN, *(BY_ID[name] for name in OTHERS))
 
 
+def _skip_where_it_does_not_run(isa: str) -> None:
+    if library.ISAS.index(isa) > library.ISAS.index(library.load().isa):
+        pytest.skip(f"this processor runs {library.load().isa} at best")
+
+
 @pytest.mark.parametrize("isa", library.ISAS)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=lambda dtype: str(dtype).removeprefix("torch."))
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_each_agrees_with_unfold(case: Case, dtype: torch.dtype, isa: str) -> None:
-    if library.ISAS.index(isa) > library.ISAS.index(library.load().isa):
-        pytest.skip(f"this processor runs {library.load().isa} at best")
+    _skip_where_it_does_not_run(isa)
     given = tensors(case, dtype)
     names = require_gradients(given, get_backend("native"))
     exact = {name: tensor.detach().double().requires_grad_(name in names) for name, tensor in given.items()}
@@ -45,6 +49,38 @@ def test_each_agrees_with_unfold(case: Case, dtype: torch.dtype, isa: str) -> No
     wanted = torch.autograd.grad(want, [exact[name] for name in names], cotangent.double())
     for name, gradient, right in zip(names, gradients, wanted, strict=True):
         assert_agrees(gradient, right, 2.5 * tolerance, f"{isa} {case.id} gradient to {name}")
+
+
+@pytest.mark.parametrize("isa", library.ISAS)
+@pytest.mark.parametrize("operator", ["guided_pacconv2d", "shared filters", "guided_pacpool2d"])
+def test_what_no_window_meets_reaches_no_gradient(operator: str, isa: str) -> None:
+    """A stride leaves a pixel out that holds no number; lanes beyond the image's outputs lie on it."""
+    _skip_where_it_does_not_run(isa)
+    generator = torch.Generator().manual_seed(0)
+    input, guide = (torch.rand(1, 2, 5, 5, generator=generator, dtype=torch.float64) for _ in range(2))
+    input[..., 1, 4] = guide[..., 1, 4] = float("nan")
+    filters = {"guided_pacconv2d": (2, 2, 3, 3), "shared filters": (1, 1, 3, 3)}.get(operator)
+    given = [input, guide] + (
+        [] if filters is None else [torch.rand(filters, generator=generator, dtype=torch.float64)]
+    )
+    for tensor in given:
+        tensor.requires_grad_()
+
+    def gradients(backend: str) -> tuple[torch.Tensor, ...]:
+        if filters is None:
+            output = functional.guided_pacpool2d(input, guide, kernel_size=3, stride=3, backend=backend)
+        else:
+            output = functional.guided_pacconv2d(
+                *given, stride=3, shared_filters=operator == "shared filters", backend=backend
+            )
+        return torch.autograd.grad(output.sum(), given)
+
+    expected = gradients("unfold")
+    assert all(gradient.isfinite().all() for gradient in expected)
+    with library.use_isa(isa):
+        found = gradients("native")
+    for gradient, want in zip(found, expected, strict=True):
+        torch.testing.assert_close(gradient, want, rtol=1e-12, atol=1e-12)
 
 
 def test_a_block_ends() -> None:

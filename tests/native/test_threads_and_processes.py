@@ -95,6 +95,28 @@ print(os.waitstatus_to_exitcode(status))
     assert said.split() == ["0"]
 
 
+def test_a_child_forked_before_the_library_was_loaded(run_script: Callable[..., str]) -> None:
+    """Of torch's threads, which the parent has started, the child knows as little as of the library's."""
+    said = run_script(
+        COUNTING
+        + """
+import signal
+
+torch.set_num_threads(2)
+torch.ones(2000, 2000).exp()
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    convolve()
+    os._exit(0 if threads() == 1 else 1)
+_, status = os.waitpid(child, 0)
+print(os.waitstatus_to_exitcode(status))
+""",
+        timeout=60,
+    )
+    assert said.split() == ["0"]
+
+
 def test_workers_of_a_forking_data_loader(run_script: Callable[..., str]) -> None:
     said = run_script(
         COUNTING

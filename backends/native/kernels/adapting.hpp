@@ -237,7 +237,7 @@ struct InverseGradients {
   Index alpha_count, lambda_count;
 };
 
-// Lanes of tiles [taps][TILE] beyond the tile's outputs become 0.
+// Lanes of tiles [taps][TILE] beyond the tile's outputs become 0: they may have met pixels that no window meets.
 PACBENCH_INLINE void clear_beyond(const Tile &tile, Scalar *values, Index width) {
   if (tile.count < width)
     for (Index t = 0; t < tile.tap_count; t++)

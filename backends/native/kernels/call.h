@@ -32,7 +32,7 @@ typedef struct PacCall {
   int64_t normalize;       // K over its sum within the image
   int64_t alpha_count, lambda_count;  // 1 or G
   int64_t softmax;         // 1: the input's softmax over channels is taken first (unshared filters only)
-  int64_t threads;         // at least 1; a forked child and a call from inside a parallel region use 1
+  int64_t threads;         // at least 1; a child forked since the library was loaded, and a call from inside an OpenMP region, use 1
   double message_weight;   // output = base + message_weight * (convolution + bias); 1 if there is no base
   // tensors
   const void *input;          // (N, C, H, W)

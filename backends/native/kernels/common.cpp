@@ -79,7 +79,11 @@ void pacbench_native_parallel(int threads, void (*work)(void *, int), void *cont
   }
 #ifdef PACBENCH_STD_THREAD
   std::vector<std::thread> others;
-  for (int thread = 1; thread < threads; thread++) others.emplace_back(run_part, work, context, thread);
+  try {
+    for (int thread = 1; thread < threads; thread++) others.emplace_back(run_part, work, context, thread);
+  } catch (...) { // the system gives no more threads: their parts are done here
+  }
+  for (int thread = (int)others.size() + 1; thread < threads; thread++) run_part(work, context, thread);
   run_part(work, context, 0);
   for (std::thread &other : others) other.join();
 #else

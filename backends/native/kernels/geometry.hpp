@@ -125,7 +125,7 @@ PACBENCH_INLINE void set_width(PackedImage &image, Extent shifts, Index columns)
 PACBENCH_INLINE Index description_bytes(const PacCall &call) {
   const Index phases = call.transposed ? call.stride_height * call.stride_width : 1;
   const Index taps = call.kernel_height * call.kernel_width;
-  return phases * ((Index)sizeof(Phase) + taps * (Index)sizeof(Tap) + 4 * CACHE_LINE);
+  return phases * (Index)sizeof(Phase) + taps * (Index)sizeof(Tap) + 4 * CACHE_LINE;
 }
 
 // The taps of a transposed operator by phases, so that the zeros between the input's pixels are never met.
@@ -135,12 +135,13 @@ static void list_taps_of_phases(Geometry &g, Workspace &workspace, Index &lowest
   const Index dh = call.dilation_height, dw = call.dilation_width;
   const Index reach_h = (kh - 1) * dh, reach_w = (kw - 1) * dw;
   lowest_row = highest_row = 0;
+  Tap *next = workspace.take<Tap>(g.taps); // each tap is of one phase
   for (Index i = 0; i < g.phase_count; i++) {
     Phase &phase = g.phases[i];
     phase.row = i / sw;
     phase.column = i % sw;
     phase.count = 0;
-    phase.taps = workspace.take<Tap>(g.taps);
+    phase.taps = next;
     phase.centre_row = phase.row + reach_h / 2;
     phase.centre.meet(phase.column, sw);
     for (Index ky = 0; ky < kh; ky++)
@@ -148,7 +149,8 @@ static void list_taps_of_phases(Geometry &g, Workspace &workspace, Index &lowest
         const Index y = phase.row + ky * dh - (reach_h - call.padding_height);
         const Index x = phase.column + kx * dw - (reach_w - call.padding_width);
         if (floor_div(y, sh) * sh != y || floor_div(x, sw) * sw != x) continue; // an inserted zero
-        Tap &tap = phase.taps[phase.count++];
+        Tap &tap = *next++;
+        phase.count++;
         tap.position = ky * kw + kx;
         tap.row = floor_div(y, sh);
         tap.input.meet(floor_div(x, sw), 1);

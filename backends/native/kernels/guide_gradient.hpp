@@ -44,14 +44,17 @@ struct GuideGradient {
   template <int V, bool ASYMMETRIC>
   void spread(const Tile &tile, const Ring &guide, const KernelTile &kernel, Index from, Index to) {
     Index c = from;
-    for (; c + 4 <= to; c += 4) spread_channels<V, 4, ASYMMETRIC>(tile, guide, kernel, c);
-    for (; c + 2 <= to; c += 2) spread_channels<V, 2, ASYMMETRIC>(tile, guide, kernel, c);
-    for (; c < to; c++) spread_channels<V, 1, ASYMMETRIC>(tile, guide, kernel, c);
+    if (tile.count < V * LANES)
+      for (; c < to; c++) spread_channels<V, 1, ASYMMETRIC, true>(tile, guide, kernel, c);
+    for (; c + 4 <= to; c += 4) spread_channels<V, 4, ASYMMETRIC, false>(tile, guide, kernel, c);
+    for (; c + 2 <= to; c += 2) spread_channels<V, 2, ASYMMETRIC, false>(tile, guide, kernel, c);
+    for (; c < to; c++) spread_channels<V, 1, ASYMMETRIC, false>(tile, guide, kernel, c);
   }
 
   // f_j into the ring of gradients, f_i into its tile. Neighbouring taps of a row overlap, so that a load would wait for
-  // the store before it: taps of a column of the window follow one another instead.
-  template <int V, int CHANNELS, bool ASYMMETRIC>
+  // the store before it: taps of a column of the window follow one another instead. ENDS: the tile has lanes beyond its
+  // outputs; their features, which may be no numbers, count as equal.
+  template <int V, int CHANNELS, bool ASYMMETRIC, bool ENDS>
   void spread_channels(const Tile &tile, const Ring &guide, const KernelTile &kernel, Index channel) {
     const Index stride = guide.image->channel_size(), kw = geometry->call->kernel_width;
     Vector of_centre[CHANNELS][V];
@@ -73,6 +76,7 @@ struct GuideGradient {
           for (int c = 0; c < CHANNELS; c++) {
             Vector difference = load(in + c * stride + v * LANES) - load(kernel.centres + (channel + c) * TILE + v * LANES);
             if (ASYMMETRIC) difference = difference < 0 ? Vector{} : difference;
+            if (ENDS) difference = first_lanes(difference, tile.count - v * LANES);
             of_centre[c][v] -= difference * scale;
             if (out) store(out + c * stride + v * LANES, load(out + c * stride + v * LANES) + difference * scale);
           }

@@ -38,16 +38,16 @@ struct MeanField {
   void read_unary(Scalar *target, Index first, Index count) const {
     const Scalar *unary = (const Scalar *)call.input + first, weight = (Scalar)call.unary_weight;
     const Scalar absent = sizeof(Scalar) == 4 ? (Scalar)-1e30 : (Scalar)-1e300;
-    for (Index p = 0; p < count; p++)
-      for (Index c = call.classes; c < call.row; c++) target[p * call.row + c] = absent;
     Index c = 0;
     if (count == BLOCK)
       for (; c + LANES <= call.classes; c += LANES)
         for (Index p = 0; p < BLOCK; p += LANES) transpose(target + p * call.row + c, call.row, unary + c * call.pixels + p, call.pixels);
     for (; c < call.classes; c++)
       for (Index p = 0; p < count; p++) target[p * call.row + c] = unary[c * call.pixels + p];
-    for (Index p = 0; p < count; p++)
+    for (Index p = 0; p < count; p++) {
       for (Index i = 0; i < call.row; i += LANES) store(target + p * call.row + i, load(target + p * call.row + i) * weight);
+      for (Index i = call.classes; i < call.row; i++) target[p * call.row + i] = absent; // whatever the weight's sign is
+    }
   }
 
   void write_output(const Scalar *source, Index first, Index count) const {

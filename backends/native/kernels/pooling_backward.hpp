@@ -102,6 +102,7 @@ struct PoolingBackwardThread {
       Vector of_filter = {};
       PACBENCH_UNROLL
       for (int v = 0; v < V; v++) {
+        sums[v] = first_lanes(sums[v], tile.count - v * LANES); // beyond them lie pixels that may be no numbers
         of_filter += sums[v] * k[v];
         store(guide_gradient.of_kernel + t * TILE + v * LANES, sums[v] * factor);
       }

@@ -85,17 +85,24 @@ PACBENCH_INLINE void keep(Vector &value) {
 #endif
 }
 
+template <int bytes> struct SignedOf { typedef int32_t type; };
+template <> struct SignedOf<8> { typedef int64_t type; };
+typedef SignedOf<sizeof(Scalar)>::type Lane;
+typedef Lane Lanes __attribute__((vector_size(VECTOR_BYTES)));
+
+// The first `count` lanes, 0 beyond them.
+PACBENCH_INLINE Vector first_lanes(Vector v, Index count) {
+  Lanes numbers;
+  for (int i = 0; i < LANES; i++) numbers[i] = i;
+  return (Vector)((Lanes)v & (numbers < (Lane)most((Index)0, least(count, (Index)LANES))));
+}
+
 PACBENCH_INLINE Scalar sum_of_lanes(Vector v) {
   Scalar lanes[LANES], sum = 0;
   memcpy(lanes, &v, sizeof lanes);
   for (int i = 0; i < LANES; i++) sum += lanes[i];
   return sum;
 }
-
-template <int bytes> struct SignedOf { typedef int32_t type; };
-template <> struct SignedOf<8> { typedef int64_t type; };
-typedef SignedOf<sizeof(Scalar)>::type Lane;
-typedef Lane Lanes __attribute__((vector_size(VECTOR_BYTES)));
 
 // p * 2^power for 1/2 <= p <= 2 and power <= 0, 0 below the smallest normal number; NaN for NaN. `shifted` holds the
 // power in its lowest bits.
