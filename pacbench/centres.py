@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
+from .columns import padded
 from .geometry import Window
 
 
@@ -24,11 +25,9 @@ def centres(guide: Tensor, window: Window, smooth_kernel: Tensor | None) -> Tens
     top, left = half_h + window.padding[0] - reach_h // 2, half_w + window.padding[1] - reach_w // 2
     bottom = (height - 1) * window.stride[0] + 2 * half_h + 1 - h - top
     right = (width - 1) * window.stride[1] + 2 * half_w + 1 - w - left
-    padded = F.pad(guide.reshape(n * g, 1, h, w), tuple(max(pad, 0) for pad in (left, right, top, bottom)))
-    padded = padded[:, :, max(-top, 0) :, max(-left, 0) :]
-    padded = padded[:, :, : padded.shape[2] + min(bottom, 0), : padded.shape[3] + min(right, 0)]
+    around = padded(guide.reshape(n * g, 1, h, w), (left, right, top, bottom))
     if smooth_kernel.numel() == 1:
-        smoothed = padded[:, :, :: window.stride[0], :: window.stride[1]] * smooth_kernel
+        smoothed = around[:, :, :: window.stride[0], :: window.stride[1]] * smooth_kernel
     else:
-        smoothed = F.conv2d(padded, smooth_kernel, stride=window.stride)
+        smoothed = F.conv2d(around, smooth_kernel, stride=window.stride)
     return smoothed.view(n, g, height, width)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
+from pacbench.columns import padded
 from pacbench.geometry import Pair, Window
 
 
@@ -24,7 +25,7 @@ def taps_of(image: Tensor, window: Window, output_size: Pair) -> Tensor:
     else:
         top, left = bottom, right = window.padding
         step = window.stride
-    image = F.pad(image, (left, right, top, bottom))
+    image = padded(image, (left, right, top, bottom))
     rows = [_shifted(image, 2, tap * window.dilation[0], step[0], height) for tap in range(window.kernel_size[0])]
     by_row = torch.stack(rows, 2)
     columns = [_shifted(by_row, 4, tap * window.dilation[1], step[1], width) for tap in range(window.kernel_size[1])]

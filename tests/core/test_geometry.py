@@ -8,6 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from pacbench import functional, get_backend
 from pacbench.arguments import window as checked_window
 from pacbench.centres import centres
 from pacbench.geometry import Window
@@ -55,3 +56,18 @@ def test_centres_farther_outside_than_the_image_is_large(size, stride, padding, 
     expected = padded[..., 1:-1, 1:-1][..., ::stride, ::stride]
     height, width = window.output_size(size)
     torch.testing.assert_close(centres(guide, window, smooth_kernel), expected[..., :height, :width])
+
+
+@pytest.mark.parametrize("backend", ["unfold", "inductor", "native"])
+def test_a_transposed_window_may_crop_more_than_the_image(backend):
+    """The padding cuts both sides of a pixel away; the output's padding puts zeros in the place of one."""
+    if reasons := get_backend(backend).unavailable_reasons():
+        pytest.skip("; ".join(map(str, reasons)))
+    generator = torch.Generator().manual_seed(0)
+    input, weight = (torch.rand(*shape, generator=generator) for shape in ((1, 1, 1, 1), (1, 1, 1, 1)))
+    options = {"padding": (2, 0), "output_padding": (4, 0), "dilation": (13, 1)}
+    expected = nn.functional.conv_transpose2d(input, weight, **options)
+    kernel = torch.ones(1, 1, 1, 1, *expected.shape[2:])
+    torch.testing.assert_close(
+        functional.pacconv_transpose2d(input, kernel, weight, **options, backend=backend), expected
+    )
