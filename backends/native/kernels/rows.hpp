@@ -107,7 +107,7 @@ struct Prefetches {
 struct Feed {
   Ring ring;
   const Scalar *tensor;
-  Index next;             // ring row that is packed next
+  Index next = 0;         // ring row that is packed next
   bool softmax;
   Scalar *softmax_tile;   // [channels][LANES]
 
@@ -134,6 +134,7 @@ struct Feed {
   // Announce the next `count` rows of the class; of their channels the part from `begin` to `end` of `all`.
   void announce(const Line &line, Index count, Index begin, Index end, Index all, Prefetches &prefetches) const {
     const PackedImage &image = *ring.image;
+    if (image.channels == 0) return;
     for (Index row = next; row < next + count; row++) {
       const Index y = image.image_row(line.row_class, row);
       if (!image.has_row(y)) continue;
