@@ -27,6 +27,13 @@ def needs_library() -> None:
 
 
 @pytest.fixture
+def needs_isa(isa: str) -> None:
+    """Skips where this processor lacks the instruction set that a test has as its parameter."""
+    if library.ISAS.index(isa) > library.ISAS.index(library.load().isa):
+        pytest.skip(f"this processor runs {library.load().isa} at best")
+
+
+@pytest.fixture
 def needs_compiler() -> None:
     """Skips where there is no C++ compiler."""
     try:

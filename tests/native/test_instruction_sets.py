@@ -25,16 +25,11 @@ OTHERS = (
 CASES = (*PLAIN, *(BY_ID[name] for name in OTHERS))
 
 
-def _skip_where_it_does_not_run(isa: str) -> None:
-    if library.ISAS.index(isa) > library.ISAS.index(library.load().isa):
-        pytest.skip(f"this processor runs {library.load().isa} at best")
-
-
+@pytest.mark.usefixtures("needs_isa")
 @pytest.mark.parametrize("isa", library.ISAS)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=lambda dtype: str(dtype).removeprefix("torch."))
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_each_agrees_with_unfold(case: Case, dtype: torch.dtype, isa: str) -> None:
-    _skip_where_it_does_not_run(isa)
     given = tensors(case, dtype)
     names = require_gradients(given, get_backend("native"))
     exact = {name: tensor.detach().double().requires_grad_(name in names) for name, tensor in given.items()}
@@ -51,11 +46,11 @@ def test_each_agrees_with_unfold(case: Case, dtype: torch.dtype, isa: str) -> No
         assert_agrees(gradient, right, 2.5 * tolerance, f"{isa} {case.id} gradient to {name}")
 
 
+@pytest.mark.usefixtures("needs_isa")
 @pytest.mark.parametrize("isa", library.ISAS)
 @pytest.mark.parametrize("operator", ["guided_pacconv2d", "shared filters", "guided_pacpool2d"])
 def test_what_no_window_meets_reaches_no_gradient(operator: str, isa: str) -> None:
     """A stride leaves a pixel out that holds no number; lanes beyond the image's outputs lie on it."""
-    _skip_where_it_does_not_run(isa)
     generator = torch.Generator().manual_seed(0)
     input, guide = (torch.rand(1, 2, 5, 5, generator=generator, dtype=torch.float64) for _ in range(2))
     input[..., 1, 4] = guide[..., 1, 4] = float("nan")
