@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from pacbench import crf, lattice
+from pacbench.backends import native
 from pacbench.backends.native import build, library
 
 pytestmark = pytest.mark.deep
@@ -123,8 +125,10 @@ def test_gate(name: str, isa: str, built: Callable[[Sanitizer], Path], run_nativ
 
 
 @pytest.mark.parametrize("name", ["address", "thread"])
-def test_lattice(name: str, built: Callable[[Sanitizer], Path]) -> None:
+def test_lattice(name: str, built: Callable[[Sanitizer], Path], green_once: Callable[..., Callable[..., None]]) -> None:
     """Its own tests, which are no part of the gate."""
+    sources = [Path(lattice.__file__), *(Path(package.__path__[0]) for package in (native, crf))]
+    write_down = green_once("lattice", sources, build=name)
     sanitizer = SANITIZERS[name]
     environment = {**os.environ, **_environment(sanitizer), library.LIBRARY_VARIABLE: str(built(sanitizer))}
     folder = Path(__file__).parents[1]
@@ -135,3 +139,4 @@ def test_lattice(name: str, built: Callable[[Sanitizer], Path]) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     assert " passed" in done.stdout
+    write_down(tests=done.stdout.strip().splitlines()[-1].strip("= "))
