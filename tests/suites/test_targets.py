@@ -4,15 +4,15 @@ import io
 from dataclasses import replace
 
 import pytest
-from rich.console import Console
 
+from pacbench.commands.table_console import table_console
 from pacbench.records import CaseRecord, Environment
 from pacbench.suites.operators.cases import CASES, SMALL_CASES, OperatorCase
 from pacbench.suites.operators.floors import kernel_values, pooling_floor_s, useful_floor_s, useful_flops
 from pacbench.suites.operators.interleaving import Samples, figures
 from pacbench.suites.operators.subjects import SUBJECTS
 from pacbench.suites.operators.targets import TARGETS, UPSAMPLING, WORKLOADS, Judgement, Target, judge
-from pacbench.suites.operators.targets_table import FIGURES, figures_of, tables
+from pacbench.suites.operators.targets_table import COLUMNS, FIGURES, figures_of, tables
 
 BY_NAME = {case.name: case for case in CASES + SMALL_CASES}
 SUBJECT = {subject.name: subject for subject in SUBJECTS}
@@ -117,10 +117,11 @@ def record(part: str, workload: str, metrics: dict[str, float], **rest: object) 
 
 
 def told(lines: list[object]) -> str:
-    console = Console(width=200, file=io.StringIO())
+    file = io.StringIO()
+    console = table_console(file)
     for table in tables(lines, against="unfold"):
         console.print(table)
-    return console.file.getvalue()
+    return file.getvalue()
 
 
 def test_the_tables_say_what_was_measured_beside_the_target():
@@ -148,7 +149,17 @@ def test_the_tables_say_what_was_measured_beside_the_target():
         "allocator: glibc 2.36, MALLOC_MMAP_MAX_=0", "isa[W1-forward]: skipped: no AVX-512",
         "sizes[W1-forward]: 128 x 128: 0.26 ns a pixel", "memory[W1-forward]: what a reader must know",
     ):  # fmt: skip
-        assert said in text
+        assert said in " ".join(text.split())
+
+
+def test_no_figure_is_cut_where_there_is_every_column():
+    every = dict.fromkeys((name for _, names, _ in COLUMNS for name in names), 23456.0)
+    text = told([record("time", "PJU8", {**every, "relative_error": 2.3e-7}, notes=["title"])])
+    row = next(line for line in text.splitlines() if line.split()[:2] == ["PJU8", "forward"])
+    cells = row.split()[2:]
+    assert len(cells) == len(COLUMNS)
+    assert cells[-1] == "2.3e-07"
+    assert set(cells[:-1]) <= {"23456", "23456.0", "23456.00"}
 
 
 @pytest.mark.parametrize(("busy", "said"), [(40.0, True), (1.0, False)])
