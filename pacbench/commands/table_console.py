@@ -7,7 +7,7 @@ from typing import IO
 
 from rich.console import Console
 
-WIDTH = 180
+WIDTH = 200
 """Columns where there is no terminal to ask: a log or a file, in which no cell should be folded."""
 
 

@@ -116,22 +116,18 @@ def tables(lines: Sequence[Line], *, against: str | None) -> list[RenderableType
 
 
 def _measured(lines: Iterable[Line], figures: Mapping[Key, float]) -> Table:
-    columns = [column for column in COLUMNS if any(key[2] in column[1] for key in figures)]
-    rows = {
-        (workload, direction): cells
-        for workload in dict.fromkeys(_workload(record) for record in _passed(lines))
-        for direction in DIRECTIONS
-        if any(cells := [_cell(figures, workload, direction, keys, write) for _, keys, write in columns])
-    }
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     table.add_column("workload", no_wrap=True)
     table.add_column("direction", no_wrap=True)
-    for place, (heading, _, _) in enumerate(columns):
-        # headings may be folded between words, a figure never
-        words = [*heading.split(), *(cells[place] for cells in rows.values())]
-        table.add_column(heading, justify="right", min_width=max(map(len, words)))
-    for (workload, direction), cells in rows.items():
-        table.add_row(workload, _DIRECTION_TEXTS[direction], *cells)
+    columns = [column for column in COLUMNS if any(key[2] in column[1] for key in figures)]
+    for heading, _, _ in columns:
+        table.add_column(heading, justify="right")
+    names = dict.fromkeys(_workload(record) for record in _passed(lines))
+    for workload in names:
+        for direction in DIRECTIONS:
+            cells = [_cell(figures, workload, direction, keys, write) for _, keys, write in columns]
+            if any(cells):
+                table.add_row(workload, _DIRECTION_TEXTS[direction], *cells)
     return table
 
 
