@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 
@@ -76,6 +78,26 @@ def test_what_no_window_meets_reaches_no_gradient(operator: str, isa: str) -> No
         found = gradients("native")
     for gradient, want in zip(found, expected, strict=True):
         torch.testing.assert_close(gradient, want, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.usefixtures("needs_isa")
+@pytest.mark.parametrize("isa", library.ISAS)
+@pytest.mark.parametrize("name", ["guided_pacconv2d-3x3-17_channels", "guided_pacconv_transpose2d-5x5-stride4"])
+def test_gradients_do_not_depend_on_which_others_are_wanted(name: str, isa: str) -> None:
+    """As in a first layer, whose input needs none, or one with frozen filters."""
+    given = tensors(BY_ID[name], torch.float32)
+    names = require_gradients(given, get_backend("native"))
+    with library.use_isa(isa):
+        output = call(BY_ID[name], given, "native")[0]
+        cotangent = torch.randn(output.shape, generator=torch.Generator().manual_seed(1))
+        together = dict(zip(names, torch.autograd.grad(output, [given[name] for name in names], cotangent), strict=True))
+        for count in range(1, len(names)):
+            for wanted in itertools.combinations(names, count):
+                alone = {key: tensor.detach().requires_grad_(key in wanted) for key, tensor in given.items()}
+                output = call(BY_ID[name], alone, "native")[0]
+                gradients = torch.autograd.grad(output, [alone[key] for key in wanted], cotangent)
+                for key, gradient in zip(wanted, gradients, strict=True):
+                    assert torch.equal(gradient, together[key]), f"{key} where {', '.join(wanted)} are wanted"
 
 
 def test_a_block_ends() -> None:

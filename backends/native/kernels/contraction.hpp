@@ -8,11 +8,9 @@ namespace PACBENCH_NAMESPACE {
 // Bytes of the modulated columns that the blocks of one tile share: they stay in L1 with a block of the filter.
 constexpr Index COLUMN_BYTES = 20 * 1024;
 
-// sums[m][.] += sum over k of filter[k][m] * columns[k][.]; sums and columns have rows of TILE. The products are
-// added up first: sums over all taps would lose digits if each term were added to them.
+// total[m][.] = sum over k of filter[k][m] * columns[k][.]; columns has rows of TILE.
 template <int ROWS, int V>
-PACBENCH_INLINE void multiply_columns(Index depth, const Scalar *filter, const Scalar *columns, Scalar *sums, bool from_zero) {
-  Vector total[ROWS][V];
+PACBENCH_INLINE void multiply(Index depth, const Scalar *filter, const Scalar *columns, Vector (&total)[ROWS][V]) {
   PACBENCH_UNROLL
   for (int m = 0; m < ROWS; m++) {
     PACBENCH_UNROLL
@@ -32,6 +30,14 @@ PACBENCH_INLINE void multiply_columns(Index depth, const Scalar *filter, const S
     filter += ROWS;
     columns += TILE;
   }
+}
+
+// sums[m][.] += what `multiply` gives; sums has rows of TILE. The products are added up first: sums over all taps would
+// lose digits if each term were added to them.
+template <int ROWS, int V>
+PACBENCH_INLINE void multiply_columns(Index depth, const Scalar *filter, const Scalar *columns, Scalar *sums, bool from_zero) {
+  Vector total[ROWS][V];
+  multiply<ROWS, V>(depth, filter, columns, total);
   PACBENCH_UNROLL
   for (int m = 0; m < ROWS; m++) {
     PACBENCH_UNROLL

@@ -61,7 +61,7 @@ struct ConvolutionBackwardThread {
   const Tap **taps;
   Scalar *gradient;          // [padded outputs][TILE] of one tile's outputs
   Scalar *gradient_by_pixel; // [TILE][padded outputs]
-  Scalar *columns;           // [padded channels][TILE] of one tap: U, then the columns in its place, to stay in L1
+  Scalar *columns;           // [padded channels][TILE] of one tap: K x
   Scalar *filter_gradient;   // [tap position][padded channels][padded outputs], of a few lines
   double *filter_sums;       // likewise, of all lines
   Scalar *bias_gradient;     // [outputs][LANES], of a few lines
@@ -131,52 +131,40 @@ struct ConvolutionBackwardThread {
         transpose(gradient_by_pixel + i * job->padded_outputs + o, job->padded_outputs, gradient + o * TILE + i, TILE);
   }
 
-  // U = Wᵀ g of one tap. The rows that are needed next are brought near meanwhile.
+  // U = Wᵀ g of one tap, a block of channels at a time, and what it serves while it is in registers: the gradients of K
+  // and of the input (`to_input` is null where that is not wanted); and the column K x for the gradient of the filter.
   template <int ROWS, int V>
-  __attribute__((noinline)) void multiply_tap(const Scalar *filter, Index position, const Scalar *in, const Scalar *to_input) {
-    const Index row_size = job->padded_outputs * (Index)sizeof(Scalar);
-    const char *sums = for_filter ? (const char *)filter_gradient + position * job->padded_channels * row_size : nullptr;
+  __attribute__((noinline)) void multiply_tap(const Scalar *filter, Index t, const Scalar *in, Scalar *to_input) {
     const Index outputs = job->geometry->call->out_channels, channel_size = job->geometry->input.channel_size();
-    for (Index block = 0; block < job->channel_blocks.count; block++) {
-      for (Index c = block * ROWS; c < least((block + 1) * ROWS, job->geometry->call->in_channels); c++) {
-        PACBENCH_UNROLL
-        for (int v = 0; v <= V; v++) {
-          __builtin_prefetch(in + c * channel_size + v * LANES, 0, 3);
-          if (to_input) __builtin_prefetch(to_input + c * channel_size + v * LANES, 1, 3);
-        }
-        for (Index i = 0; sums && i < row_size; i += CACHE_LINE) __builtin_prefetch(sums + c * row_size + i, 1, 3);
-      }
-      multiply_columns<ROWS, V>(outputs, filter + block * outputs * ROWS, gradient, columns + block * ROWS * TILE, true);
-    }
-  }
-
-  // What U serves: the gradients of K and of the input; and the column K x for the gradient of the filter.
-  template <int V, bool INPUT, bool COLUMN>
-  __attribute__((noinline)) void distribute_tap(Index t, const Scalar *in, Scalar *to_input) {
-    const Index channel_size = job->geometry->input.channel_size(), channels = job->geometry->call->in_channels;
-    Scalar *column = columns;
-    Vector scale[V], sums[V];
+    const Index channels = job->geometry->call->in_channels;
+    const Scalar *scale = kernel.values + t * TILE;
+    Scalar *to_kernel = guide_gradient.of_kernel + t * TILE, *column = columns;
     PACBENCH_UNROLL
-    for (int v = 0; v < V; v++) {
-      scale[v] = load(kernel.values + t * TILE + v * LANES);
-      sums[v] = Vector{};
-    }
-    for (Index c = 0; c < channels; c++) {
+    for (int v = 0; v < V; v++) store(to_kernel + v * LANES, Vector{});
+    for (Index c = 0; c < channels; c += ROWS) {
+      Vector u[ROWS][V], sums[V];
+      multiply<ROWS, V>(outputs, filter, gradient, u);
+      filter += outputs * ROWS;
       PACBENCH_UNROLL
-      for (int v = 0; v < V; v++) {
-        Vector value = load(column + v * LANES), x = load(in + v * LANES);
-        keep(value);
-        keep(x);
-        sums[v] += value * x;
-        if (INPUT) store(to_input + v * LANES, load(to_input + v * LANES) + scale[v] * value);
-        if (COLUMN) store(column + v * LANES, scale[v] * x);
+      for (int v = 0; v < V; v++) sums[v] = load(to_kernel + v * LANES);
+      PACBENCH_UNROLL
+      for (int m = 0; m < ROWS; m++) {
+        if (c + m == channels) break;
+        PACBENCH_UNROLL
+        for (int v = 0; v < V; v++) {
+          Vector x = load(in + v * LANES);
+          keep(x);
+          sums[v] += u[m][v] * x;
+          if (to_input) store(to_input + v * LANES, load(to_input + v * LANES) + load(scale + v * LANES) * u[m][v]);
+          if (for_filter) store(column + v * LANES, load(scale + v * LANES) * x);
+        }
+        column += TILE;
+        in += channel_size;
+        if (to_input) to_input += channel_size;
       }
-      column += TILE;
-      in += channel_size;
-      if (INPUT) to_input += channel_size;
+      PACBENCH_UNROLL
+      for (int v = 0; v < V; v++) store(to_kernel + v * LANES, sums[v]);
     }
-    PACBENCH_UNROLL
-    for (int v = 0; v < V; v++) store(guide_gradient.of_kernel + t * TILE + v * LANES, sums[v]);
   }
 
   // The column K x alone, where neither the input's nor the kernel's gradient is wanted.
@@ -248,11 +236,7 @@ struct ConvolutionBackwardThread {
       Scalar *to_input = grad_input.tensor ? grad_input.ring.at(row) + element : nullptr;
       if (to_input || for_kernel) {
         const Scalar *filter = packed + (&tap - phase.taps) * tap_size;
-        PACBENCH_FOR_ROWS(job->channel_blocks.rows, (multiply_tap<ROWS, V>(filter, tap.position, in, to_input)))
-        if (to_input && for_filter) distribute_tap<V, true, true>(t, in, to_input);
-        else if (to_input) distribute_tap<V, true, false>(t, in, to_input);
-        else if (for_filter) distribute_tap<V, false, true>(t, in, to_input);
-        else distribute_tap<V, false, false>(t, in, to_input);
+        PACBENCH_FOR_ROWS(job->channel_blocks.rows, (multiply_tap<ROWS, V>(filter, t, in, to_input)))
       } else if (for_filter) {
         modulate<V>(t, in);
       }
