@@ -90,7 +90,8 @@ def test_gradients_do_not_depend_on_which_others_are_wanted(name: str, isa: str)
     with library.use_isa(isa):
         output = call(BY_ID[name], given, "native")[0]
         cotangent = torch.randn(output.shape, generator=torch.Generator().manual_seed(1))
-        together = dict(zip(names, torch.autograd.grad(output, [given[name] for name in names], cotangent), strict=True))
+        gradients = torch.autograd.grad(output, [given[name] for name in names], cotangent)
+        together = dict(zip(names, gradients, strict=True))
         for count in range(1, len(names)):
             for wanted in itertools.combinations(names, count):
                 alone = {key: tensor.detach().requires_grad_(key in wanted) for key, tensor in given.items()}
